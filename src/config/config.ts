@@ -1,0 +1,138 @@
+/**
+ * What the user asked for: every field of a run with its unit and meaning. Plain data: it is
+ * written to DIR/config.json in full, so that a run can be read and repeated without this program's
+ * defaults. Defaults and presets stand in presets.ts, validation in schema.ts.
+ *
+ * Units: energies are dimensionless (energy / kT), lengths are those of the system's definition,
+ * time t runs from 0 (prior) to 1 (target).
+ */
+
+/** Σ_{i<j} [ linear·d + quadratic·d² + quartic·d⁴ ] / temperature, d = |x_i − x_j| − offset. */
+export interface DoubleWellConfig {
+  kind: "double_well";
+  /** N ≥ 2. */
+  particles: number;
+  /** n, 2 or 3. */
+  dimension: 2 | 3;
+  /** Length. */
+  offset: number;
+  linear: number;
+  quadratic: number;
+  quartic: number;
+  /** τ > 0, divides the energy. */
+  temperature: number;
+}
+
+/** ε Σ_{i<j} [r⁻¹² − 2 r⁻⁶] + ½ k Σ_i |x_i − x_com|² in three dimensions, σ = 1. */
+export interface LennardJonesConfig {
+  kind: "lennard_jones";
+  particles: number;
+  /** ε: 2 is "every pair counted twice", the convention of published LJ-13 and LJ-55 tables. */
+  epsilon: number;
+  /** k of the oscillator about the centre of mass. */
+  oscillator: number;
+  /** How pair repulsion is softened at t < 1 (nothing is softened at t = 1). */
+  softCore: SoftCoreConfig;
+}
+
+/**
+ * "shifted": r → r + (1 − t), the well kept at its depth (the paper's eq. 26);
+ * "beutler": 1/r⁶ → 1/(alpha·(1 − t)² + r⁶).
+ */
+export type SoftCoreConfig = { kind: "shifted" } | { kind: "beutler"; alpha: number };
+
+export type SystemConfig = DoubleWellConfig | LennardJonesConfig;
+
+/** Stage 1: the mixture of orthogonally invariant densities. */
+export interface MintConfig {
+  /** Density family of the components. More families (pvmf, orbit_gaussian) will join. */
+  family: "orbit_vmf";
+  /** K ≥ 0; 0 leaves the broad component alone (it must then have weight 1). */
+  components: number;
+  /** Average the mixture over all labellings of identical particles, the anchor included. */
+  symmetrise: boolean;
+  /** The broad permutation-invariant Gaussian kept at a fixed weight, during training and after. */
+  broad: {
+    /** Weight in [0, 1]. */
+    weight: number;
+    /** Standard deviation per coordinate, length; "auto" takes it from the minimised starts. */
+    scale: number | "auto";
+  };
+  /** Initial radial and angular width of a component, length. */
+  initialWidth: number;
+  /** Minimised random configurations: how many are tried, and descent steps for each. */
+  starts: number;
+  descentSteps: number;
+  /** Training iterations of eq. 17 and samples in each. */
+  iterations: number;
+  samples: number;
+  learningRate: number;
+  gradientClip: number;
+  /** Weights are tempered until the batch's ESS reaches this fraction (method.md section 2). */
+  temperedEss: number;
+  /** Strength of the repulsion between components' Gram matrices (eq. 18). */
+  repulsion: number;
+}
+
+export interface NetworkConfig {
+  /** false: plain annealed Langevin dynamics (the control), learned ε only. */
+  enabled: boolean;
+  layers: number;
+  /** Units per layer; a multiple of 8. */
+  hidden: number;
+  /** Node channels of the matrix A = Σ_c s_c h_c h_cᵀ: 1, 2, 3 or 4. */
+  channels: number;
+  /** Which outputs act: b (odd drift), c (even drift), A (matrix exponential). */
+  drift: boolean;
+  evenDrift: boolean;
+  matrix: "none" | "signed" | "positive";
+}
+
+export interface StepSizeConfig {
+  /** Initial ε (length²; h = ε·Δt is the Langevin step). */
+  initial: number;
+  /** Knots of log ε, linear between them, equally spaced on [0, 1]. */
+  knots: number;
+  learn: boolean;
+  /** Learning rate of log ε relative to the network's. */
+  learningRateFactor: number;
+}
+
+/** Stage 2: annealed Langevin kernels with a learned drift. */
+export interface JulepConfig {
+  /** T ≥ 1 kernels per trajectory. */
+  steps: number;
+  /** Trajectories per training iteration. */
+  samples: number;
+  iterations: number;
+  learningRate: number;
+  /** Iterations of linear warm-up; cosine decay to 5 % follows. */
+  warmup: number;
+  /** Largest norm of the whole gradient. */
+  gradientClip: number;
+  /** How translation is removed: a particle held at the origin, or the centre of mass. */
+  gauge: "anchor" | "centre_of_mass";
+  /** Time grid while training: "uniform", or "random" sorted uniforms (the paper's). */
+  grid: "uniform" | "random";
+  /** "total": Var[W]; "per_step": the summed variance of the steps' increments. */
+  loss: "total" | "per_step";
+  /** Fraction of each trajectory's steps whose gradient is taken (a random window), (0, 1]. */
+  gradientFraction: number;
+  /** Per-particle force clip: F → F/√(1 + |F|²/clip²), alike in both kernels; null: none. */
+  forceClip: number | null;
+  network: NetworkConfig;
+  stepSize: StepSizeConfig;
+}
+
+export interface RunConfig {
+  /** Version of this layout. */
+  version: 1;
+  /** The preset it came from, or "custom". */
+  preset: string;
+  seed: number;
+  system: SystemConfig;
+  mint: MintConfig;
+  julep: JulepConfig;
+  /** Iterations between checkpoints (both stages). */
+  checkpointEvery: number;
+}

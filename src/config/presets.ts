@@ -1,0 +1,94 @@
+/** Named starting points; `RunConfig` in full, so that config.json spells every default out. */
+import { InputError } from "../errors.ts";
+import type { JulepConfig, MintConfig, RunConfig, SystemConfig } from "./config.ts";
+
+const mint: MintConfig = {
+  family: "orbit_vmf",
+  components: 24,
+  symmetrise: true,
+  broad: { weight: 0.05, scale: "auto" },
+  initialWidth: 0.3,
+  starts: 96,
+  descentSteps: 400,
+  iterations: 600,
+  samples: 256,
+  learningRate: 0.01,
+  gradientClip: 5,
+  temperedEss: 0.1,
+  repulsion: 0,
+};
+
+const julep: JulepConfig = {
+  steps: 100,
+  samples: 100,
+  iterations: 300,
+  learningRate: 1e-3,
+  warmup: 20,
+  gradientClip: 1,
+  gauge: "centre_of_mass",
+  grid: "uniform",
+  loss: "per_step",
+  gradientFraction: 0.25,
+  forceClip: null,
+  network: {
+    enabled: true,
+    layers: 3,
+    hidden: 64,
+    channels: 2,
+    drift: true,
+    evenDrift: true,
+    matrix: "signed",
+  },
+  stepSize: { initial: 0.12, knots: 8, learn: true, learningRateFactor: 10 },
+};
+
+const base = { version: 1, seed: 2666, checkpointEvery: 25 } as const;
+
+const lennardJones = (particles: number, epsilon: number): SystemConfig => ({
+  kind: "lennard_jones",
+  particles,
+  epsilon,
+  oscillator: 1,
+  softCore: { kind: "beutler", alpha: 0.5 },
+});
+
+const cluster = (preset: string, particles: number, epsilon: number): RunConfig => ({
+  ...base,
+  preset,
+  system: lennardJones(particles, epsilon),
+  mint: { ...mint, components: 0, broad: { weight: 1, scale: 1 }, iterations: 0 },
+  julep: { ...julep, forceClip: 100, stepSize: { ...julep.stepSize, initial: 0.01 } },
+});
+
+const presets: Record<string, () => RunConfig> = {
+  dw4: () => ({
+    ...base,
+    preset: "dw4",
+    system: {
+      kind: "double_well",
+      particles: 4,
+      dimension: 2,
+      offset: 4,
+      linear: 0,
+      quadratic: -4,
+      quartic: 0.9,
+      temperature: 1,
+    },
+    mint,
+    julep,
+  }),
+  lj13: () => cluster("lj13", 13, 2),
+  lj55: () => cluster("lj55", 55, 2),
+  "lj13-eacf": () => cluster("lj13-eacf", 13, 1),
+};
+
+/** Names of all presets. */
+export const presetNames: readonly string[] = Object.keys(presets);
+
+/** A fresh copy of a preset's complete configuration. Throws InputError on an unknown name. */
+export function preset(name: string): RunConfig {
+  if (!Object.hasOwn(presets, name)) {
+    throw new InputError(`Unknown preset "${name}": the presets are ${presetNames.join(", ")}`);
+  }
+  return structuredClone(presets[name]());
+}

@@ -1,0 +1,31 @@
+import type { JulepConfig } from "../config/config.ts";
+
+/** The shape of the network; everything a backend needs to lay its weights out. */
+export interface NetworkShape {
+  readonly particles: number;
+  readonly dimension: 2 | 3;
+  readonly layers: number;
+  /** H, a multiple of 8. */
+  readonly hidden: number;
+  /** C, channels of A (0: no matrix head). */
+  readonly channels: number;
+  /** Lengths are divided by this before they enter the network. */
+  readonly lengthScale: number;
+  /** Whether particle 0 is flagged as the anchor, and radii are measured from it. */
+  readonly anchored: boolean;
+}
+
+/** A trained (or initial) Julep transport: plain data. */
+export interface JulepModel {
+  readonly gauge: JulepConfig["gauge"];
+  readonly forceClip: number | null;
+  /** null: no network (plain annealed Langevin dynamics). */
+  readonly network: NetworkShape | null;
+  readonly drift: boolean;
+  readonly evenDrift: boolean;
+  readonly matrix: "none" | "signed" | "positive";
+  /** Network parameters in the layout of egnn.ts; empty without a network. */
+  readonly parameters: Float64Array;
+  /** Knots of log ε on equally spaced times in [0, 1]. */
+  readonly logStepSize: Float64Array;
+}

@@ -1,0 +1,134 @@
+/**
+ * Counter-based random numbers: threefry2x32 with 20 rounds (Salmon et al., SC 2011; the Random123
+ * library). A number is a pure function of (seed, stream, sample, counter), so results do not
+ * depend on how samples are split among workers, lanes or devices. assembly/threefry.ts gives the
+ * same words.
+ */
+
+/** What the numbers are for; streams with different purposes never overlap. */
+export const Stream = {
+  prior: 1,
+  forward: 2,
+  backward: 3,
+  starts: 4,
+  grid: 5,
+  window: 6,
+  network: 7,
+  relabel: 8,
+  mintBatch: 9,
+  test: 15,
+} as const;
+export type Stream = (typeof Stream)[keyof typeof Stream];
+
+/** The two 32-bit key words of (seed, stream). `seed`: integer in [0, 2^53). */
+export function streamKey(seed: number, stream: Stream): [number, number] {
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new RangeError(`seed must be an integer from 0 to 2^53 - 1, got ${seed}`);
+  }
+  return [seed >>> 0, ((Math.floor(seed / 2 ** 32) & 0xffffff) ^ (stream << 24)) >>> 0];
+}
+
+const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24];
+
+/** One block of threefry2x32-20: key (k0, k1), counter (c0, c1), two words to `out`. */
+export function threefry2x32(
+  k0: number,
+  k1: number,
+  c0: number,
+  c1: number,
+  out: Uint32Array,
+): void {
+  const key = [k0 | 0, k1 | 0, (0x1BD11BDA ^ k0 ^ k1) | 0];
+  let x0 = (c0 + key[0]) | 0;
+  let x1 = (c1 + key[1]) | 0;
+  for (let round = 0; round < 20; round++) {
+    const r = ROTATIONS[round & 7];
+    x0 = (x0 + x1) | 0;
+    x1 = ((x1 << r) | (x1 >>> (32 - r))) ^ x0;
+    if ((round & 3) === 3) {
+      const j = (round >> 2) + 1;
+      x0 = (x0 + key[j % 3]) | 0;
+      x1 = (x1 + key[(j + 1) % 3] + j) | 0;
+    }
+  }
+  out[0] = x0;
+  out[1] = x1;
+}
+
+/** Uniform in (0, 1) from the upper 24 bits of a word: exact in float32 too. */
+export function uniformOfWord(word: number): number {
+  return ((word >>> 8) + 0.5) * 2 ** -24;
+}
+
+const words = new Uint32Array(2);
+
+/**
+ * out.length standard normals of one sample (Box-Muller): pair p takes the words of counter
+ * (sample, first + p); z_{2p} = ρ cos 2πu₁, z_{2p+1} = ρ sin 2πu₁, ρ = √(−2 log u₀).
+ */
+export function normals(
+  out: Float64Array,
+  key: readonly [number, number],
+  sample: number,
+  first: number,
+): void {
+  for (let p = 0; 2 * p < out.length; p++) {
+    threefry2x32(key[0], key[1], sample, first + p, words);
+    const radius = Math.sqrt(-2 * Math.log(uniformOfWord(words[0])));
+    const angle = 2 * Math.PI * uniformOfWord(words[1]);
+    out[2 * p] = radius * Math.cos(angle);
+    if (2 * p + 1 < out.length) out[2 * p + 1] = radius * Math.sin(angle);
+  }
+}
+
+/** Sequential numbers of one sample, for samplers that take as many as they need (rejection). */
+export class RandomStream {
+  readonly #key: readonly [number, number];
+  readonly #sample: number;
+  readonly #words = new Uint32Array(2);
+  #counter: number;
+  #half = false;
+  #spare = NaN;
+
+  constructor(seed: number, stream: Stream, sample: number, firstCounter = 0) {
+    this.#key = streamKey(seed, stream);
+    this.#sample = sample;
+    this.#counter = firstCounter;
+  }
+
+  /** The next 32-bit word. */
+  word(): number {
+    if (this.#half) {
+      this.#half = false;
+      return this.#words[1];
+    }
+    threefry2x32(this.#key[0], this.#key[1], this.#sample, this.#counter++, this.#words);
+    this.#half = true;
+    return this.#words[0];
+  }
+
+  /** Uniform in (0, 1), 53 bits. */
+  uniform(): number {
+    const high = this.word() >>> 5;
+    const low = this.word() >>> 6;
+    return (high * 2 ** 26 + low + 0.5) * 2 ** -53;
+  }
+
+  /** Integer in [0, bound), without bias beyond 2^-53. */
+  integer(bound: number): number {
+    return Math.min(bound - 1, Math.floor(this.uniform() * bound));
+  }
+
+  /** Standard normal. */
+  normal(): number {
+    if (!Number.isNaN(this.#spare)) {
+      const spare = this.#spare;
+      this.#spare = NaN;
+      return spare;
+    }
+    const radius = Math.sqrt(-2 * Math.log(this.uniform()));
+    const angle = 2 * Math.PI * this.uniform();
+    this.#spare = radius * Math.sin(angle);
+    return radius * Math.cos(angle);
+  }
+}
