@@ -1,0 +1,111 @@
+/**
+ * The log-variance loss (eq. 21) over trajectories held fixed, in two forms:
+ *
+ *   total:     Var_s[ Σ_i D_{s,i} ],      per_step:  Σ_i Var_s[ D_{s,i} ],
+ *
+ * D_{s,i} = U_{t_i}(x_i) − U_{t_{i+1}}(x_{i+1}) + log k⁻ − log k⁺, whose sum over i is W up to the
+ * prior's normalisation. Both reduce to ∂L/∂D_{s,i}, times ∂D/∂parameters from trajectoryGradient.
+ */
+import { LANES } from "../backends/backend.ts";
+import { RandomStream, Stream } from "../math/random.ts";
+import type { JulepConfig } from "../config/config.ts";
+
+export interface LossReport {
+  /** The loss itself (sample variance). */
+  readonly loss: number;
+  /** ∂loss/∂D, (T, S). */
+  readonly coefficients: Float64Array;
+  /** Samples whose increments were not finite; they take no part. */
+  readonly dropped: number;
+}
+
+/**
+ * How far an increment or a weight may stand from its median, in robust standard deviations,
+ * before its pull on the gradient is capped (Huber's rule): the variance of a heavy tail is
+ * otherwise one sample's affair. Sampling and weights are never clipped.
+ */
+const HUBER = 6;
+
+function median(values: number[]): number {
+  const sorted = Float64Array.from(values).sort();
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** ∂Var/∂v_s = 2 (v_s − v̄)/(S − 1), with outliers capped; returns the variance. */
+function varianceGradient(values: Float64Array, use: boolean[], out: Float64Array): number {
+  const kept = [...values].filter((_, s) => use[s]);
+  if (kept.length < 2) return 0;
+  const centre = median(kept);
+  const scale = 1.4826 * median(kept.map((v) => Math.abs(v - centre)));
+  const low = centre - HUBER * scale;
+  const high = centre + HUBER * scale;
+  const cap = (v: number) => scale > 0 ? Math.min(Math.max(v, low), high) : v;
+  const mean = kept.reduce((sum, v) => sum + cap(v), 0) / kept.length;
+  let variance = 0;
+  for (let s = 0; s < values.length; s++) {
+    const deviation = use[s] ? cap(values[s]) - mean : 0;
+    out[s] = 2 * deviation / (kept.length - 1);
+    variance += deviation * deviation / (kept.length - 1);
+  }
+  return variance;
+}
+
+/** The loss and ∂loss/∂D for increments (T, S). */
+export function logVarianceLoss(
+  increments: Float64Array,
+  steps: number,
+  samples: number,
+  form: JulepConfig["loss"],
+): LossReport {
+  const coefficients = new Float64Array(steps * samples);
+  const totals = new Float64Array(samples);
+  for (let i = 0; i < steps; i++) {
+    for (let s = 0; s < samples; s++) totals[s] += increments[i * samples + s];
+  }
+  const use = Array.from(totals, (v) => Number.isFinite(v));
+  let loss = 0;
+  const row = new Float64Array(samples);
+  if (form === "total") {
+    loss = varianceGradient(totals, use, row);
+    for (let i = 0; i < steps; i++) coefficients.set(row, i * samples);
+  } else {
+    for (let i = 0; i < steps; i++) {
+      const values = increments.subarray(i * samples, (i + 1) * samples);
+      loss += varianceGradient(values, use, row);
+      coefficients.set(row, i * samples);
+    }
+  }
+  return { loss, coefficients, dropped: use.filter((u) => !u).length };
+}
+
+/**
+ * For every block of LANES samples, the window of steps whose gradient is taken: first step and
+ * length, (blocks, 2). A window may begin before the first step or end after the last one and is
+ * cut there, so that every step is visited with the same probability; multiplying the
+ * coefficients by `scale`, its inverse, keeps the gradient unbiased.
+ */
+export function gradientWindows(
+  steps: number,
+  samples: number,
+  fraction: number,
+  seed: number,
+  iteration: number,
+): { windows: Int32Array; scale: number } {
+  const blocks = Math.ceil(samples / LANES);
+  const windows = new Int32Array(blocks * 2);
+  const length = Math.max(1, Math.round(fraction * steps));
+  if (length >= steps) {
+    for (let b = 0; b < blocks; b++) windows[2 * b + 1] = steps;
+    return { windows, scale: 1 };
+  }
+  // Starts run over 1 − length ... steps − 1: each step lies in exactly `length` of them.
+  const stream = new RandomStream(seed, Stream.window, iteration);
+  for (let b = 0; b < blocks; b++) {
+    const start = 1 - length + stream.integer(steps + length - 1);
+    const first = Math.max(0, start);
+    windows[2 * b] = first;
+    windows[2 * b + 1] = Math.min(steps, start + length) - first;
+  }
+  return { windows, scale: (steps + length - 1) / length };
+}
