@@ -1,3 +1,5 @@
 // The one WebAssembly module: every kernel's exports. Memory is laid out by the host (see
 // src/backends/wasm/memory.ts): it allocates from heapBase() upwards and passes byte addresses.
 export function heapBase(): usize { return __heap_base; }
+export { mathExp, mathI0e, mathI1e, mathLog, mathSincos, mathTanh } from "./math";
+export { normalsAt, wordsAt } from "./threefry";
