@@ -1,0 +1,410 @@
+// Julep on blocks of four systems: whole trajectories, and the gradient of the log-variance loss
+// along stored ones, in one call each.
+//
+//   forward   k⁺(x'|x) = N(x + D⁺, σ²),  D⁺ = (e^{+AΔ} − 1) x  + ( b + c + εF) Δ   at (x,  t)
+//   backward  k⁻(x|x') = N(x' + D⁻, σ²), D⁻ = (e^{−AΔ} − 1) x' + (−b + c + εF) Δ   at (x', t')
+//   σ² = 2εΔ,  F = −∇U_t after clipping,  log k⁻ − log k⁺ = ½ (|r⁺|² − |r⁻|²),  r = residual/σ
+//
+// Residuals are formed from displacements, never from differences of positions, so float32 costs
+// about 1e-5 per trajectory. Sums over steps are float64. A lane never depends on its neighbours.
+// The float64 oracle is src/backends/reference/julep.ts.
+import { fma, fnma, LANES, VEC } from "./simd";
+import { normals } from "./threefry";
+import { pairEnergies } from "./pair_energies";
+import { orbitVmf } from "./orbit_vmf";
+import { egnnBackward, egnnForward } from "./egnn";
+import {
+  addExponentialAdjoint, addExponentialDisplacement, exponentialScratchBytes,
+} from "./matrix_exponential";
+
+/** What the host writes, field by field, 4 bytes each (src/backends/wasm/julep.ts). */
+@unmanaged
+class JulepJob {
+  particles: i32;
+  dimension: i32;
+  steps: i32;
+  /** 0: particle 0 stays at the origin; 1: the centre of mass does. */
+  gauge: i32;
+  /** Per-particle clip of the force; 0: none. */
+  clip: f32;
+  pairKind: i32;
+  pairParameters: usize;
+  prior: usize;
+  priorScratch: usize;
+  /** 0: no network. */
+  network: usize;
+  networkScratch: usize;
+  /** 1: b acts; 2: c acts. */
+  heads: i32;
+  /** Channels of A; 0: none. */
+  channels: i32;
+  /** 1: s is learned (signed); 0: s = 1 (the paper's H Hᵀ). */
+  signed: i32;
+  /** f32[T + 1], f32[T], f32[T]. */
+  times: usize;
+  durations: usize;
+  stepSizes: usize;
+  key0: u32;
+  key1: u32;
+  /** 1: forward; 0: backward. */
+  forward: i32;
+  scratch: usize;
+}
+
+/** Bytes of JulepJob.scratch. */
+export function julepScratchBytes(N: i32, n: i32, C: i32): i32 {
+  const state = N * n + netSize(N, n, C);
+  return (2 * (state + N * n) + 4 * N * n + netSize(N, n, C)) * 16 + exponentialScratchBytes(n, C);
+}
+
+// b (N·n), c (N·n), h (N·C), s (C).
+// @ts-ignore: decorator
+@inline function netSize(N: i32, n: i32, C: i32): i32 { return 2 * N * n + N * C + C; }
+
+// @ts-ignore: decorator
+@inline function at(base: usize, index: i32): usize { return base + (<usize>index << 4); }
+
+/** Gauge projection of N rows of `width`: zero at the anchor, or zero mean. Symmetric. */
+function project(v: usize, N: i32, width: i32, gauge: i32): void {
+  if (gauge == 0) {
+    for (let a = 0; a < width; a++) v128.store(at(v, a), f32x4.splat(0));
+    return;
+  }
+  const inverse = f32x4.splat(<f32>(1.0 / <f64>N));
+  for (let a = 0; a < width; a++) {
+    let sum = f32x4.splat(0);
+    for (let i = 0; i < N; i++) sum = f32x4.add(sum, v128.load(at(v, i * width + a)));
+    sum = f32x4.mul(sum, inverse);
+    for (let i = 0; i < N; i++) {
+      const p = at(v, i * width + a);
+      v128.store(p, f32x4.sub(v128.load(p), sum));
+    }
+  }
+}
+
+/** F = −∇U_t (clipped, gauge-projected) and U_t at state j of the time grid. */
+function forceAt(job: JulepJob, x: usize, j: i32, force: usize, gradient: usize): v128 {
+  const N = job.particles;
+  const n = job.dimension;
+  const size = N * n;
+  const t = load<f32>(job.times + (<usize>j << 2));
+  let u = f32x4.splat(0);
+  for (let a = 0; a < size; a++) v128.store(at(force, a), u);
+  if (j < job.steps) {
+    const weight = f32x4.splat(1 - t);
+    const logDensity = orbitVmf(job.prior, x, gradient, job.priorScratch);
+    u = fnma(weight, logDensity, u);
+    for (let a = 0; a < size; a++) {
+      v128.store(at(force, a), f32x4.mul(weight, v128.load(at(gradient, a))));
+    }
+  }
+  if (j > 0) {
+    const weight = f32x4.splat(t);
+    const energy = pairEnergies(job.pairKind, job.pairParameters, x, gradient, N, n, t);
+    u = fma(weight, energy, u);
+    for (let a = 0; a < size; a++) {
+      const p = at(force, a);
+      v128.store(p, fnma(weight, v128.load(at(gradient, a)), v128.load(p)));
+    }
+  }
+  if (job.clip > 0) {
+    const inverse = f32x4.splat(1 / (job.clip * job.clip));
+    const one = f32x4.splat(1);
+    for (let i = 0; i < N; i++) {
+      let norm = f32x4.splat(0);
+      for (let a = 0; a < n; a++) {
+        const f = v128.load(at(force, i * n + a));
+        norm = fma(f, f, norm);
+      }
+      const factor = f32x4.div(one, f32x4.sqrt(fma(norm, inverse, one)));
+      for (let a = 0; a < n; a++) {
+        const p = at(force, i * n + a);
+        v128.store(p, f32x4.mul(v128.load(p), factor));
+      }
+    }
+  }
+  project(force, N, n, job.gauge);
+  return u;
+}
+
+/** Network outputs after gauge projection; heads that are off are zero. */
+function networkAt(job: JulepJob, x: usize, t: v128, net: usize, store: i32): void {
+  const N = job.particles;
+  const n = job.dimension;
+  const C = job.channels;
+  const size = N * n;
+  const b = net;
+  const c = at(net, size);
+  const h = at(net, 2 * size);
+  const s = at(net, 2 * size + N * C);
+  egnnForward(job.network, x, t, net, job.networkScratch, store);
+  const zero = f32x4.splat(0);
+  if (job.heads & 1) project(b, N, n, job.gauge);
+  else for (let a = 0; a < size; a++) v128.store(at(b, a), zero);
+  if (job.heads & 2) project(c, N, n, job.gauge);
+  else for (let a = 0; a < size; a++) v128.store(at(c, a), zero);
+  if (C > 0) {
+    project(h, N, C, job.gauge);
+    if (!job.signed) for (let k = 0; k < C; k++) v128.store(at(s, k), f32x4.splat(1));
+  }
+}
+
+/** D⁺ (sign = +1) or D⁻ (sign = −1) of a step of duration dt and step size eps. */
+function displacement(
+  job: JulepJob, x: usize, force: usize, net: usize, sign: f32, dt: f32, eps: f32, out: usize,
+  exponentialScratch: usize,
+): void {
+  const N = job.particles;
+  const n = job.dimension;
+  const C = job.channels;
+  const size = N * n;
+  const h = f32x4.splat(eps * dt);
+  for (let a = 0; a < size; a++) {
+    v128.store(at(out, a), f32x4.mul(h, v128.load(at(force, a))));
+  }
+  if (!job.network) return;
+  const odd = f32x4.splat(sign * dt);
+  const even = f32x4.splat(dt);
+  for (let a = 0; a < size; a++) {
+    const p = at(out, a);
+    const sum = fma(odd, v128.load(at(net, a)), v128.load(p));
+    v128.store(p, fma(even, v128.load(at(net, size + a)), sum));
+  }
+  if (C > 0) {
+    addExponentialDisplacement(
+      at(net, 2 * size), at(net, 2 * size + N * C), x, f32x4.splat(sign * dt), out, N, n, C,
+      exponentialScratch,
+    );
+  }
+}
+
+// @ts-ignore: decorator
+@inline function accumulate(out: usize, v: v128): void {
+  store<f64>(out, load<f64>(out) + <f64>f32x4.extract_lane(v, 0));
+  store<f64>(out, load<f64>(out, 8) + <f64>f32x4.extract_lane(v, 1), 8);
+  store<f64>(out, load<f64>(out, 16) + <f64>f32x4.extract_lane(v, 2), 16);
+  store<f64>(out, load<f64>(out, 24) + <f64>f32x4.extract_lane(v, 3), 24);
+}
+
+/**
+ * Runs `blocks` blocks of trajectories. x: (blocks, N, n) f32x4, start states in the gauge, replaced
+ * by the end states. logRatio: f64 (blocks·4), Σ log k⁻ − log k⁺. increments: f64 (T, blocks·4) or 0,
+ * U_{t_i}(x_i) − U_{t_{i+1}}(x_{i+1}) + log k⁻ − log k⁺. states, forces: (T + 1, blocks, N, n) f32x4
+ * or 0. Sample `first + 4·block + lane` draws its own random numbers.
+ */
+export function julepTrajectories(
+  jobAddress: usize, blocks: i32, first: u32, x: usize, logRatio: usize, increments: usize,
+  states: usize, forces: usize,
+): void {
+  const job = changetype<JulepJob>(jobAddress);
+  const N = job.particles;
+  const n = job.dimension;
+  const C = job.channels;
+  const T = job.steps;
+  const size = N * n;
+  const bytes = <usize>size << 4;
+  const perStep = Math.ceil(<f64>size / 2) as u32;
+  let here = job.scratch;
+  let hereForce = at(here, size);
+  let hereNet = at(hereForce, size);
+  let there = at(hereNet, netSize(N, n, C));
+  let thereForce = at(there, size);
+  let thereNet = at(thereForce, size);
+  const noise = at(thereNet, netSize(N, n, C));
+  const move = at(noise, size);
+  const back = at(move, size);
+  const gradient = at(back, size);
+  const exponentialScratch = at(gradient, size + netSize(N, n, C));
+  const half = f32x4.splat(0.5);
+  const sign: f32 = job.forward ? 1 : -1;
+
+  for (let block = 0; block < blocks; block++) {
+    const sample = i32x4.add(
+      i32x4.splat(first + block * LANES), i32x4(0, 1, 2, 3),
+    );
+    const ratio = logRatio + (<usize>block << 5);
+    memory.fill(ratio, 0, 32);
+    memory.copy(here, x + block * bytes, bytes);
+    const start = job.forward ? 0 : T;
+    let u = forceAt(job, here, start, hereForce, gradient);
+    if (job.network) {
+      networkAt(job, here, f32x4.splat(load<f32>(job.times + (<usize>start << 2))), hereNet, 0);
+    }
+    if (states) {
+      memory.copy(states + (<usize>(start * blocks + block)) * bytes, here, bytes);
+      memory.copy(forces + (<usize>(start * blocks + block)) * bytes, hereForce, bytes);
+    }
+    for (let k = 0; k < T; k++) {
+      const step = job.forward ? k : T - 1 - k;
+      const next = job.forward ? step + 1 : step;
+      const dt = load<f32>(job.durations + (<usize>step << 2));
+      const eps = load<f32>(job.stepSizes + (<usize>step << 2));
+      const sigma = f32x4.splat(<f32>Math.sqrt(2.0 * <f64>eps * <f64>dt));
+      const inverseSigma = f32x4.splat(<f32>(1.0 / Math.sqrt(2.0 * <f64>eps * <f64>dt)));
+      normals(noise, size, job.key0, job.key1, sample, <u32>step * perStep);
+      project(noise, N, n, job.gauge);
+      displacement(job, here, hereForce, hereNet, sign, dt, eps, move, exponentialScratch);
+      let drawn = f32x4.splat(0);
+      for (let a = 0; a < size; a++) {
+        const z = v128.load(at(noise, a));
+        drawn = fma(z, z, drawn);
+        const d = fma(sigma, z, v128.load(at(move, a)));
+        v128.store(at(move, a), d);
+        v128.store(at(there, a), f32x4.add(v128.load(at(here, a)), d));
+      }
+      const uNext = forceAt(job, there, next, thereForce, gradient);
+      if (job.network) {
+        networkAt(job, there, f32x4.splat(load<f32>(job.times + (<usize>next << 2))), thereNet, 0);
+      }
+      displacement(job, there, thereForce, thereNet, -sign, dt, eps, back, exponentialScratch);
+      let returned = f32x4.splat(0);
+      for (let a = 0; a < size; a++) {
+        const r = f32x4.mul(
+          f32x4.add(v128.load(at(move, a)), v128.load(at(back, a))), inverseSigma,
+        );
+        returned = fma(r, r, returned);
+      }
+      // Forward: ½(|z|² − |r⁻|²); backward, z belongs to k⁻ and r to k⁺.
+      let increment = f32x4.mul(half, f32x4.sub(drawn, returned));
+      if (!job.forward) increment = f32x4.neg(increment);
+      accumulate(ratio, increment);
+      if (increments) {
+        const row = increments + ((<usize>(step * blocks + block)) << 5);
+        const du = job.forward ? f32x4.sub(u, uNext) : f32x4.sub(uNext, u);
+        memory.fill(row, 0, 32);
+        accumulate(row, f32x4.add(du, increment));
+      }
+      u = uNext;
+      let swap = here; here = there; there = swap;
+      swap = hereForce; hereForce = thereForce; thereForce = swap;
+      swap = hereNet; hereNet = thereNet; thereNet = swap;
+      if (states) {
+        memory.copy(states + (<usize>(next * blocks + block)) * bytes, here, bytes);
+        memory.copy(forces + (<usize>(next * blocks + block)) * bytes, hereForce, bytes);
+      }
+    }
+    memory.copy(x + block * bytes, here, bytes);
+  }
+}
+
+// @ts-ignore: decorator
+@inline function lanesSum(v: v128): f64 {
+  return <f64>f32x4.extract_lane(v, 0) + <f64>f32x4.extract_lane(v, 1) +
+    <f64>f32x4.extract_lane(v, 2) + <f64>f32x4.extract_lane(v, 3);
+}
+
+/**
+ * One kernel's part of the gradient at a state: residual of the step, adjoints of the network's
+ * outputs (+=), and κ·∂increment/∂log ε (returned). direction +1: k⁺ leaving; −1: k⁻ arriving.
+ * `from` and `to` bound the step in time; x is the state the kernel is evaluated at.
+ */
+function kernelAdjoint(
+  job: JulepJob, x: usize, force: usize, net: usize, from: usize, to: usize, direction: f32,
+  dt: f32, eps: f32, kappa: v128, adjoint: usize, work: usize, exponentialScratch: usize,
+): f64 {
+  const N = job.particles;
+  const n = job.dimension;
+  const C = job.channels;
+  const size = N * n;
+  displacement(job, x, force, net, direction, dt, eps, work, exponentialScratch);
+  const sign = f32x4.splat(direction);
+  // increment = |R⁺|²/(4εΔ) − |R⁻|²/(4εΔ): ∂/∂D = ∓R/(2εΔ).
+  const slope = f32x4.mul(kappa, f32x4.splat(<f32>(-<f64>direction / (2.0 * <f64>eps * <f64>dt))));
+  const odd = f32x4.splat(direction * dt);
+  const even = f32x4.splat(dt);
+  let square = f32x4.splat(0);
+  let along = f32x4.splat(0);
+  for (let a = 0; a < size; a++) {
+    const d = f32x4.sub(v128.load(at(to, a)), v128.load(at(from, a)));
+    const r = f32x4.sub(f32x4.mul(sign, d), v128.load(at(work, a)));
+    square = fma(r, r, square);
+    const g = f32x4.mul(slope, r);
+    v128.store(at(work, a), g);
+    along = fma(g, v128.load(at(force, a)), along);
+    if (job.network) {
+      const b = at(adjoint, a);
+      const c = at(adjoint, size + a);
+      v128.store(b, fma(odd, g, v128.load(b)));
+      v128.store(c, fma(even, g, v128.load(c)));
+    }
+  }
+  if (job.network && C > 0) {
+    addExponentialAdjoint(
+      at(net, 2 * size), at(net, 2 * size + N * C), x, f32x4.splat(direction * dt), work,
+      at(adjoint, 2 * size), at(adjoint, 2 * size + N * C), N, n, C, exponentialScratch,
+    );
+  }
+  const h = <f64>eps * <f64>dt;
+  return -<f64>direction * lanesSum(f32x4.mul(kappa, square)) / (4.0 * h) + h * lanesSum(along);
+}
+
+/**
+ * Adds ∂loss/∂parameters to `gradient` (f32, layout of egnn.ts) and ∂loss/∂log ε of each step to
+ * `stepGradient` (f64[T]). coefficients: f32 (T, blocks·4), ∂loss/∂increment; windows: i32
+ * (blocks, 2), first step and number of steps.
+ */
+export function julepGradient(
+  jobAddress: usize, blocks: i32, states: usize, forces: usize, coefficients: usize,
+  windows: usize, gradient: usize, stepGradient: usize,
+): void {
+  const job = changetype<JulepJob>(jobAddress);
+  const N = job.particles;
+  const n = job.dimension;
+  const C = job.channels;
+  const size = N * n;
+  const bytes = <usize>size << 4;
+  const outputs = netSize(N, n, C);
+  const net = job.scratch;
+  const adjoint = at(net, outputs);
+  const work = at(adjoint, outputs);
+  const exponentialScratch = at(work, size);
+  const zero = f32x4.splat(0);
+  for (let block = 0; block < blocks; block++) {
+    const first = load<i32>(windows + (<usize>block << 3));
+    const last = first + load<i32>(windows + (<usize>block << 3), 4);
+    for (let j = first; j <= last; j++) {
+      const x = states + (<usize>(j * blocks + block)) * bytes;
+      const force = forces + (<usize>(j * blocks + block)) * bytes;
+      const t = f32x4.splat(load<f32>(job.times + (<usize>j << 2)));
+      if (job.network) {
+        networkAt(job, x, t, net, 1);
+        for (let a = 0; a < outputs; a++) v128.store(at(adjoint, a), zero);
+      }
+      if (j < last) {
+        const next = states + (<usize>((j + 1) * blocks + block)) * bytes;
+        const sum = kernelAdjoint(
+          job, x, force, net, x, next, 1, load<f32>(job.durations + (<usize>j << 2)),
+          load<f32>(job.stepSizes + (<usize>j << 2)),
+          v128.load(coefficients + ((<usize>(j * blocks + block)) << 4)), adjoint, work,
+          exponentialScratch,
+        );
+        const p = stepGradient + (<usize>j << 3);
+        store<f64>(p, load<f64>(p) + sum);
+      }
+      if (j > first) {
+        const step = j - 1;
+        const previous = states + (<usize>(step * blocks + block)) * bytes;
+        const sum = kernelAdjoint(
+          job, x, force, net, previous, x, -1, load<f32>(job.durations + (<usize>step << 2)),
+          load<f32>(job.stepSizes + (<usize>step << 2)),
+          v128.load(coefficients + ((<usize>(step * blocks + block)) << 4)), adjoint, work,
+          exponentialScratch,
+        );
+        const p = stepGradient + (<usize>step << 3);
+        store<f64>(p, load<f64>(p) + sum);
+      }
+      if (!job.network) continue;
+      if (job.heads & 1) project(adjoint, N, n, job.gauge);
+      else for (let a = 0; a < size; a++) v128.store(at(adjoint, a), zero);
+      if (job.heads & 2) project(at(adjoint, size), N, n, job.gauge);
+      else for (let a = 0; a < size; a++) v128.store(at(adjoint, size + a), zero);
+      if (C > 0) {
+        project(at(adjoint, 2 * size), N, C, job.gauge);
+        if (!job.signed) {
+          for (let k = 0; k < C; k++) v128.store(at(adjoint, 2 * size + N * C + k), zero);
+        }
+      }
+      egnnBackward(job.network, x, t, adjoint, gradient, job.networkScratch);
+    }
+  }
+}

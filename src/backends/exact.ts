@@ -1,0 +1,90 @@
+/**
+ * The float64 parts that every backend shares, because the exactness of the weights rests on them:
+ * prior draws with log q, target energies, and the assembly of W. They cost O(1) per trajectory,
+ * not O(T), so they stay in plain TypeScript.
+ */
+import type { JulepModel } from "../julep/model.ts";
+import type { Stream } from "../math/random.ts";
+import { drawMint, MintDensity } from "../mint/mixture.ts";
+import { createSystem } from "../systems/create.ts";
+import type { System } from "../systems/system.ts";
+import type { PriorDraw, Problem, SampleRange, TrajectoryResult } from "./backend.ts";
+
+export class ExactParts {
+  readonly system: System;
+  readonly #mixture: MintDensity | null;
+  readonly julep: JulepModel | null;
+
+  constructor(problem: Problem) {
+    this.system = createSystem(problem.system);
+    this.#mixture = problem.mint ? new MintDensity(problem.mint) : null;
+    this.julep = problem.julep;
+  }
+
+  /** The prior; throws when the problem has none. */
+  get mixture(): MintDensity {
+    if (!this.#mixture) throw new Error("this job needs a Mint prior: prepare(problem) had none");
+    return this.#mixture;
+  }
+
+  /** The transport; throws when the problem has none. */
+  get transport(): JulepModel {
+    if (!this.julep) throw new Error("this job needs a Julep model: prepare(problem) had none");
+    return this.julep;
+  }
+
+  /** Coordinates of one sample, N·n. */
+  get size(): number {
+    return this.system.particles * this.system.dimension;
+  }
+
+  /** Draws of the prior (float32 values, so that log q and the trajectory see the same point). */
+  drawPrior(job: SampleRange, stream: Stream): PriorDraw {
+    const positions = drawMint(this.mixture, job.seed, job.first, job.count, stream);
+    return {
+      positions,
+      logDensity: this.priorLogDensity(positions, job.count),
+      energies: this.targetEnergies(positions, job.count),
+    };
+  }
+
+  priorLogDensity(positions: Float64Array | Float32Array, count: number): Float64Array {
+    return this.#each(positions, count, (x) => this.mixture.logDensity(x));
+  }
+
+  targetEnergies(positions: Float64Array | Float32Array, count: number): Float64Array {
+    return this.#each(positions, count, (x) => this.system.energy(x));
+  }
+
+  /** W = −U(x_T) − log q(x_0) + Σ log k⁻ − log k⁺; anything that is not a number weighs nothing. */
+  pathWeights(
+    prior: Float32Array,
+    target: Float32Array,
+    logKernelRatio: Float64Array,
+    count: number,
+    logDensity?: Float64Array,
+  ): Pick<TrajectoryResult, "energies" | "logWeights"> {
+    const energies = this.targetEnergies(target, count);
+    const density = logDensity ?? this.priorLogDensity(prior, count);
+    const logWeights = new Float64Array(count);
+    for (let s = 0; s < count; s++) {
+      const w = -energies[s] - density[s] + logKernelRatio[s];
+      logWeights[s] = Number.isFinite(w) ? w : -Infinity;
+    }
+    return { energies, logWeights };
+  }
+
+  #each(
+    positions: Float64Array | Float32Array,
+    count: number,
+    evaluate: (x: Float64Array) => number,
+  ): Float64Array {
+    const out = new Float64Array(count);
+    const x = new Float64Array(this.size);
+    for (let s = 0; s < count; s++) {
+      for (let a = 0; a < this.size; a++) x[a] = positions[s * this.size + a];
+      out[s] = evaluate(x);
+    }
+    return out;
+  }
+}

@@ -1,0 +1,165 @@
+/** The float64 backend: every job in plain TypeScript, one sample at a time. Slow; the oracle. */
+import { knotGradient, stepSizes } from "../../julep/schedule.ts";
+import { Stream, streamKey } from "../../math/random.ts";
+import {
+  type EnergyJob,
+  type Executor,
+  type GradientJob,
+  type GradientResult,
+  LANES,
+  type MintGradientJob,
+  type PriorDraw,
+  type Problem,
+  type SampleRange,
+  type TrajectoryJob,
+  type TrajectoryResult,
+} from "../backend.ts";
+import { ExactParts } from "../exact.ts";
+import { intoGauge, trajectory, trajectoryGradient, type Transport } from "./julep.ts";
+
+export class ReferenceExecutor implements Executor {
+  readonly name = "reference";
+  #exact: ExactParts | null = null;
+
+  prepare(problem: Problem): void {
+    this.#exact = new ExactParts(problem);
+  }
+
+  get #parts(): ExactParts {
+    if (!this.#exact) throw new Error("prepare(problem) must come before any job");
+    return this.#exact;
+  }
+
+  get #transport(): Transport {
+    const parts = this.#parts;
+    return {
+      system: parts.system,
+      julep: parts.transport,
+      priorLogDensity: (x, gradient) => parts.mixture.logDensityAndGradient(x, gradient),
+    };
+  }
+
+  drawPrior(job: SampleRange): PriorDraw {
+    return this.#parts.drawPrior(job, Stream.prior);
+  }
+
+  priorLogDensity(positions: Float64Array, count: number): Float64Array {
+    return this.#parts.priorLogDensity(positions, count);
+  }
+
+  mintGradient(job: MintGradientJob): Float64Array {
+    const { mixture, size } = this.#parts;
+    const gradient = new Float64Array(mixture.model.parameters.length);
+    for (let s = 0; s < job.count; s++) {
+      const x = job.positions.slice(s * size, (s + 1) * size);
+      // The loss is −Σ w log q.
+      mixture.addParameterGradient(x, -job.weights[s], gradient);
+    }
+    return gradient;
+  }
+
+  energies(job: EnergyJob): { energies: Float64Array; gradients: Float64Array } {
+    const { system, size } = this.#parts;
+    const energies = new Float64Array(job.count);
+    const gradients = new Float64Array(job.count * size);
+    for (let s = 0; s < job.count; s++) {
+      energies[s] = system.energyAndGradient(
+        job.positions.slice(s * size, (s + 1) * size),
+        gradients.subarray(s * size, (s + 1) * size),
+        job.t,
+      );
+    }
+    return { energies, gradients };
+  }
+
+  trajectories(job: TrajectoryJob): TrajectoryResult {
+    const parts = this.#parts;
+    const transport = this.#transport;
+    const { size } = parts;
+    const { count, times } = job;
+    const N = parts.system.particles;
+    const { gauge, logStepSize } = parts.transport;
+    const forward = job.direction === "forward";
+    const key = streamKey(job.seed, forward ? Stream.forward : Stream.backward);
+    const eps = stepSizes(logStepSize, times);
+    const T = times.length - 1;
+    const drawn = forward ? parts.drawPrior(job, Stream.prior) : null;
+    const starts = drawn?.positions ?? job.positions!;
+    const blocks = Math.ceil(count / LANES);
+    const prior = new Float32Array(count * size);
+    const target = new Float32Array(count * size);
+    const ratio = new Float64Array(count);
+    const increments = job.keep ? new Float64Array(T * count) : undefined;
+    const kept = job.keep ? (T + 1) * blocks * size * LANES : 0;
+    const states = job.keep ? new Float64Array(kept) : undefined;
+    const forces = job.keep ? new Float64Array(kept) : undefined;
+    for (let s = 0; s < count; s++) {
+      const start = starts.slice(s * size, (s + 1) * size);
+      intoGauge(start, N, gauge);
+      const path = trajectory(transport, start, times, eps, job.direction, key, job.first + s);
+      prior.set(path.states[0], s * size);
+      target.set(path.states[T], s * size);
+      ratio[s] = path.logKernelRatio;
+      if (!states || !forces || !increments) continue;
+      for (let i = 0; i < T; i++) increments[i * count + s] = path.increments[i];
+      for (let i = 0; i <= T; i++) {
+        for (let a = 0; a < size; a++) {
+          const at = ((i * blocks + (s >> 2)) * size + a) * LANES + (s & 3);
+          states[at] = path.states[i][a];
+          forces[at] = path.forces[i][a];
+        }
+      }
+    }
+    return {
+      positions: target,
+      priorPositions: prior,
+      ...parts.pathWeights(prior, target, ratio, count, drawn?.logDensity),
+      increments,
+      states,
+      forces,
+    };
+  }
+
+  trajectoryGradient(job: GradientJob): GradientResult {
+    const parts = this.#parts;
+    const transport = this.#transport;
+    const { size } = parts;
+    const { count, times } = job;
+    const { parameters, logStepSize } = parts.transport;
+    const T = times.length - 1;
+    const blocks = Math.ceil(count / LANES);
+    const gradient = new Float64Array(parameters.length);
+    const stepGradient = new Float64Array(T);
+    for (let s = 0; s < count; s++) {
+      const row = (source: Float32Array | Float64Array, i: number) =>
+        Float64Array.from(
+          { length: size },
+          (_, a) => source[((i * blocks + (s >> 2)) * size + a) * LANES + (s & 3)],
+        );
+      const coefficients = Float64Array.from({ length: T }, (_, i) =>
+        job.coefficients[i * count + s]);
+      // A dead path has zero coefficients and states that are not numbers.
+      if (coefficients.every((c) => c === 0)) continue;
+      trajectoryGradient(
+        transport,
+        Array.from({ length: T + 1 }, (_, i) => row(job.states, i)),
+        Array.from({ length: T + 1 }, (_, i) => row(job.forces, i)),
+        times,
+        stepSizes(logStepSize, times),
+        coefficients,
+        job.windows[2 * (s >> 2)],
+        job.windows[2 * (s >> 2) + 1],
+        gradient,
+        stepGradient,
+      );
+    }
+    return {
+      parameters: gradient,
+      logStepSize: knotGradient(logStepSize.length, times, stepGradient),
+    };
+  }
+
+  dispose(): void {
+    this.#exact = null;
+  }
+}

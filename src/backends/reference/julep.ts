@@ -1,0 +1,259 @@
+/**
+ * Julep in float64: one trajectory with its path weight, and the gradient of the log-variance loss
+ * along a stored one. Written for clarity; the oracle of assembly/julep.ts.
+ *
+ *   k⁺(x'|x) = N(x + D⁺, 2εΔ),   D⁺ = (e^{+AΔ} − 1) x  + ( b + c + εF) Δ   at (x,  t)
+ *   k⁻(x|x') = N(x' + D⁻, 2εΔ),  D⁻ = (e^{−AΔ} − 1) x' + (−b + c + εF) Δ   at (x', t')
+ *
+ * F = −∇U_t, U_t = (1 − t)(−log q) + t·U with U softened at t < 1 (method.md section 3).
+ */
+import type { JulepModel } from "../../julep/model.ts";
+import { egnnBackward, egnnForward } from "./egnn.ts";
+import { egnnOutput, type EgnnOutput } from "../../julep/egnn.ts";
+import { normals } from "../../math/random.ts";
+import type { System } from "../../systems/system.ts";
+import { addExponentialAdjoint, addExponentialDisplacement } from "./matrix_exponential.ts";
+
+/** What a trajectory needs. Positions are (N, n). */
+export interface Transport {
+  readonly system: System;
+  readonly julep: JulepModel;
+  /** log q, and ∂log q/∂x (N·n) written to `gradient`. */
+  readonly priorLogDensity: (positions: Float64Array, gradient: Float64Array) => number;
+}
+
+/** A state with everything both kernels need there. */
+interface State {
+  readonly x: Float64Array;
+  /** U_t(x). */
+  readonly energy: number;
+  readonly force: Float64Array;
+  /** Gauge-projected network outputs; null without a network. */
+  readonly net: EgnnOutput | null;
+}
+
+/** Removes the mean of N rows, or zeroes the anchor's row: the gauge projection (symmetric). */
+export function projectGauge(
+  values: Float64Array,
+  particles: number,
+  gauge: JulepModel["gauge"],
+): void {
+  const width = values.length / particles;
+  for (let a = 0; a < width; a++) {
+    if (gauge === "anchor") {
+      values[a] = 0;
+      continue;
+    }
+    let mean = 0;
+    for (let i = 0; i < particles; i++) mean += values[i * width + a] / particles;
+    for (let i = 0; i < particles; i++) values[i * width + a] -= mean;
+  }
+}
+
+/** Puts the anchor, or the centre of mass, at the origin. */
+export function intoGauge(
+  positions: Float64Array,
+  particles: number,
+  gauge: JulepModel["gauge"],
+): void {
+  const n = positions.length / particles;
+  if (gauge === "centre_of_mass") return projectGauge(positions, particles, gauge);
+  for (let i = particles - 1; i >= 0; i--) {
+    for (let a = 0; a < n; a++) positions[i * n + a] -= positions[a];
+  }
+}
+
+/** U_t and the clipped, projected force at time t. */
+function annealedForce(p: Transport, x: Float64Array, t: number): [number, Float64Array] {
+  const { particles: N, dimension: n } = p.system;
+  const force = new Float64Array(N * n);
+  const gradient = new Float64Array(N * n);
+  let energy = 0;
+  // The ends are exact: a prior that vanishes, or a colliding pair, must not reach them as 0·∞.
+  if (t < 1) {
+    energy -= (1 - t) * p.priorLogDensity(x, gradient);
+    for (let a = 0; a < N * n; a++) force[a] += (1 - t) * gradient[a];
+  }
+  if (t > 0) {
+    energy += t * p.system.energyAndGradient(x, gradient, t);
+    for (let a = 0; a < N * n; a++) force[a] -= t * gradient[a];
+  }
+  const clip = p.julep.forceClip;
+  if (clip !== null) {
+    for (let i = 0; i < N; i++) {
+      let norm = 0;
+      for (let a = 0; a < n; a++) norm += force[i * n + a] ** 2;
+      const factor = 1 / Math.sqrt(1 + norm / (clip * clip));
+      for (let a = 0; a < n; a++) force[i * n + a] *= factor;
+    }
+  }
+  projectGauge(force, N, p.julep.gauge);
+  return [energy, force];
+}
+
+/** Gauge projection of the outputs (and of their adjoints); heads that are off are zeroed. */
+function projectOutputs(p: Transport, net: EgnnOutput): void {
+  const { gauge, drift, evenDrift } = p.julep;
+  const N = p.system.particles;
+  if (drift) projectGauge(net.b, N, gauge);
+  else net.b.fill(0);
+  if (evenDrift) projectGauge(net.c, N, gauge);
+  else net.c.fill(0);
+  if (net.s.length) projectGauge(net.h, N, gauge);
+}
+
+function networkAt(p: Transport, x: Float64Array, t: number): EgnnOutput | null {
+  const { network, parameters, matrix } = p.julep;
+  if (!network) return null;
+  const net = egnnOutput(network);
+  egnnForward(network, parameters, x, t, net);
+  projectOutputs(p, net);
+  if (matrix === "positive") net.s.fill(1);
+  return net;
+}
+
+function stateAt(p: Transport, x: Float64Array, t: number): State {
+  const [energy, force] = annealedForce(p, x, t);
+  return { x, energy, force, net: networkAt(p, x, t) };
+}
+
+/** D⁺ (sign +1) or D⁻ (sign −1). */
+function displacement(
+  p: Transport,
+  x: Float64Array,
+  force: Float64Array,
+  net: EgnnOutput | null,
+  sign: number,
+  dt: number,
+  eps: number,
+): Float64Array {
+  const out = force.map((f) => eps * dt * f);
+  if (!net) return out;
+  for (let a = 0; a < out.length; a++) out[a] += dt * (sign * net.b[a] + net.c[a]);
+  if (net.s.length) addExponentialDisplacement(lowRank(p, net), x, sign * dt, out);
+  return out;
+}
+
+function lowRank(p: Transport, net: EgnnOutput) {
+  const { particles, dimension } = p.system;
+  return { h: net.h, s: net.s, particles, dimension, channels: net.s.length };
+}
+
+export interface ReferenceTrajectory {
+  /** States at t_0 … t_T. */
+  readonly states: Float64Array[];
+  readonly forces: Float64Array[];
+  /** U_{t_i}(x_i) − U_{t_{i+1}}(x_{i+1}) + log k⁻ − log k⁺, (T). */
+  readonly increments: Float64Array;
+  /** Σ log k⁻ − log k⁺. */
+  readonly logKernelRatio: number;
+}
+
+/**
+ * One trajectory from `start` (already in the gauge), forward from t = 0 or backward from t = 1.
+ * The normals of step i are those of counters i·⌈Nn/2⌉ … of the sample.
+ */
+export function trajectory(
+  p: Transport,
+  start: Float64Array,
+  times: Float64Array,
+  stepSizes: Float64Array,
+  direction: "forward" | "backward",
+  key: readonly [number, number],
+  sample: number,
+): ReferenceTrajectory {
+  const { particles: N } = p.system;
+  const T = times.length - 1;
+  const forward = direction === "forward";
+  const sign = forward ? 1 : -1;
+  const size = start.length;
+  const states: Float64Array[] = [];
+  const forces: Float64Array[] = [];
+  const increments = new Float64Array(T);
+  const noise = new Float64Array(size);
+  let logKernelRatio = 0;
+  const from = forward ? 0 : T;
+  let here = stateAt(p, start, times[from]);
+  states[from] = here.x;
+  forces[from] = here.force;
+  for (let k = 0; k < T; k++) {
+    const step = forward ? k : T - 1 - k;
+    const next = forward ? step + 1 : step;
+    const dt = times[step + 1] - times[step];
+    const eps = stepSizes[step];
+    const sigma = Math.sqrt(2 * eps * dt);
+    normals(noise, key, sample, step * Math.ceil(size / 2));
+    projectGauge(noise, N, p.julep.gauge);
+    const move = displacement(p, here.x, here.force, here.net, sign, dt, eps)
+      .map((d, a) => d + sigma * noise[a]);
+    const there = stateAt(p, here.x.map((v, a) => v + move[a]), times[next]);
+    const back = displacement(p, there.x, there.force, there.net, -sign, dt, eps);
+    let logRatio = 0;
+    for (let a = 0; a < size; a++) {
+      logRatio += 0.5 * (noise[a] ** 2 - ((move[a] + back[a]) / sigma) ** 2);
+    }
+    logRatio *= sign;
+    logKernelRatio += logRatio;
+    increments[step] = sign * (here.energy - there.energy) + logRatio;
+    here = there;
+    states[next] = here.x;
+    forces[next] = here.force;
+  }
+  return { states, forces, increments, logKernelRatio };
+}
+
+/**
+ * Adds ∂loss/∂parameters to `gradient` and ∂loss/∂log ε of each step to `stepGradient`, for
+ * coefficients[i] = ∂loss/∂increment_i, i in [first, first + count); the states are held fixed.
+ */
+export function trajectoryGradient(
+  p: Transport,
+  states: readonly Float64Array[],
+  forces: readonly Float64Array[],
+  times: Float64Array,
+  stepSizes: Float64Array,
+  coefficients: Float64Array,
+  first: number,
+  count: number,
+  gradient: Float64Array,
+  stepGradient: Float64Array,
+): void {
+  const { network, parameters, matrix } = p.julep;
+  const last = first + count;
+  for (let j = first; j <= last; j++) {
+    const net = networkAt(p, states[j], times[j]);
+    const adjoint = network ? egnnOutput(network) : null;
+    /** The kernel of `step` evaluated at state j: k⁺ leaving it (+1) or k⁻ arriving at it (−1). */
+    const addKernel = (step: number, sign: 1 | -1) => {
+      const dt = times[step + 1] - times[step];
+      const eps = stepSizes[step];
+      const d = displacement(p, states[j], forces[j], net, sign, dt, eps);
+      // increment = |R⁺|²/(4εΔ) − |R⁻|²/(4εΔ).
+      const g = new Float64Array(d.length);
+      let square = 0;
+      let along = 0;
+      for (let a = 0; a < d.length; a++) {
+        const r = sign * (states[step + 1][a] - states[step][a]) - d[a];
+        square += r * r;
+        g[a] = -sign * coefficients[step] * r / (2 * eps * dt);
+        along += g[a] * forces[j][a];
+      }
+      stepGradient[step] += -sign * coefficients[step] * square / (4 * eps * dt) +
+        eps * dt * along;
+      if (!net || !adjoint) return;
+      for (let a = 0; a < d.length; a++) {
+        adjoint.b[a] += sign * dt * g[a];
+        adjoint.c[a] += dt * g[a];
+      }
+      if (net.s.length) {
+        addExponentialAdjoint(lowRank(p, net), states[j], sign * dt, g, adjoint.h, adjoint.s);
+      }
+    };
+    if (j < last) addKernel(j, 1);
+    if (j > first) addKernel(j - 1, -1);
+    if (!network || !adjoint) continue;
+    projectOutputs(p, adjoint);
+    if (matrix === "positive") adjoint.s.fill(0);
+    egnnBackward(network, parameters, states[j], times[j], adjoint, gradient);
+  }
+}

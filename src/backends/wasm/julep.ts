@@ -1,0 +1,110 @@
+/** Host side of assembly/julep.ts: packs a job's description and runs trajectories and gradients. */
+import type { JulepModel } from "../../julep/model.ts";
+import { stepSizes } from "../../julep/schedule.ts";
+import { LANES } from "../backend.ts";
+import type { KernelExports } from "./exports.ts";
+import type { KernelMemory } from "./memory.ts";
+
+/** Addresses of what does not change between jobs. */
+export interface JulepAddresses {
+  readonly pairKind: number;
+  readonly pairParameters: number;
+  readonly prior: number;
+  readonly priorScratch: number;
+  /** 0 without a network. */
+  readonly network: number;
+  readonly networkScratch: number;
+}
+
+export interface TrajectoryShape {
+  readonly particles: number;
+  readonly dimension: number;
+}
+
+/** Fields of JulepJob in assembly/julep.ts, 4 bytes each. */
+const JOB_FIELDS = 21;
+
+/** Writes the JulepJob structure and its schedule; returns its address (freed by the caller's mark). */
+export function packJulepJob(
+  kernels: KernelExports,
+  memory: KernelMemory,
+  shape: TrajectoryShape,
+  model: JulepModel,
+  addresses: JulepAddresses,
+  times: Float64Array,
+  key: readonly [number, number],
+  forward: boolean,
+): number {
+  const { particles: N, dimension: n } = shape;
+  const T = times.length - 1;
+  const channels = model.network?.channels ?? 0;
+  const scratch = memory.alloc(kernels.julepScratchBytes(N, n, channels));
+  const timesAt = memory.alloc(4 * (T + 1));
+  const durationsAt = memory.alloc(4 * T);
+  const stepSizesAt = memory.alloc(4 * T);
+  const job = memory.alloc(4 * JOB_FIELDS);
+  memory.f32(timesAt, T + 1).set(times);
+  const durations = memory.f32(durationsAt, T);
+  for (let i = 0; i < T; i++) durations[i] = times[i + 1] - times[i];
+  memory.f32(stepSizesAt, T).set(stepSizes(model.logStepSize, times));
+  const heads = (model.drift ? 1 : 0) | (model.evenDrift ? 2 : 0);
+  memory.i32(job, JOB_FIELDS).set([
+    N,
+    n,
+    T,
+    model.gauge === "anchor" ? 0 : 1,
+    0, // clip, a float: below
+    addresses.pairKind,
+    addresses.pairParameters,
+    addresses.prior,
+    addresses.priorScratch,
+    addresses.network,
+    addresses.networkScratch,
+    heads,
+    channels,
+    model.matrix === "signed" ? 1 : 0,
+    timesAt,
+    durationsAt,
+    stepSizesAt,
+    key[0],
+    key[1],
+    forward ? 1 : 0,
+    scratch,
+  ]);
+  memory.f32(job + 16, 1)[0] = model.forceClip ?? 0;
+  return job;
+}
+
+/**
+ * Copies sample-major positions (count, N·n) into blocks (blocks, N·n, LANES); lanes past `count`
+ * repeat the last sample.
+ */
+export function toBlocks(
+  positions: ArrayLike<number>,
+  count: number,
+  size: number,
+  out: Float32Array,
+): void {
+  const blocks = Math.ceil(count / LANES);
+  for (let b = 0; b < blocks; b++) {
+    for (let lane = 0; lane < LANES; lane++) {
+      const s = Math.min(b * LANES + lane, count - 1);
+      for (let a = 0; a < size; a++) out[(b * size + a) * LANES + lane] = positions[s * size + a];
+    }
+  }
+}
+
+/** The inverse of toBlocks, without the padding. */
+export function fromBlocks(
+  blocks: Float32Array,
+  count: number,
+  size: number,
+  out: Float32Array | Float64Array,
+): void {
+  for (let s = 0; s < count; s++) {
+    const b = Math.floor(s / LANES);
+    for (let a = 0; a < size; a++) {
+      out[s * size + a] = blocks[(b * size + a) * LANES + (s % LANES)];
+    }
+  }
+}

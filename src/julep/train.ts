@@ -1,0 +1,272 @@
+/**
+ * Stage 2: trains the transport of Julep by the log-variance loss over detached trajectories
+ * (method.md section 3). The numerics run behind `JulepJobs`; this file owns the loop's state, which
+ * is plain data, so that a run can be checkpointed and resumed to the bit.
+ */
+import {
+  type GradientJob,
+  type GradientResult,
+  LANES,
+  type TrajectoryJob,
+  type TrajectoryResult,
+} from "../backends/backend.ts";
+import type { JulepConfig } from "../config/config.ts";
+import { Adam, type AdamState, clipGradient } from "../math/adam.ts";
+import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
+import type { System } from "../systems/system.ts";
+import { egnnLayout, initialiseEgnn } from "./egnn.ts";
+import { gradientWindows, logVarianceLoss } from "./loss.ts";
+import type { JulepModel, NetworkShape } from "./model.ts";
+import { randomTimes, uniformTimes } from "./schedule.ts";
+
+/** The transport before training: heads at zero, so plain annealed Langevin dynamics. */
+export function initialiseJulep(system: System, config: JulepConfig, seed: number): JulepModel {
+  const { network: net, stepSize } = config;
+  const network: NetworkShape | null = net.enabled
+    ? {
+      particles: system.particles,
+      dimension: system.dimension,
+      layers: net.layers,
+      hidden: net.hidden,
+      channels: net.matrix === "none" ? 0 : net.channels,
+      lengthScale: system.lengthScale,
+      anchored: config.gauge === "anchor",
+    }
+    : null;
+  return {
+    gauge: config.gauge,
+    forceClip: config.forceClip,
+    network,
+    drift: net.drift,
+    evenDrift: net.evenDrift,
+    matrix: net.matrix,
+    parameters: network ? initialiseEgnn(network, seed) : new Float64Array(0),
+    logStepSize: new Float64Array(stepSize.knots).fill(Math.log(stepSize.initial)),
+  };
+}
+
+/**
+ * The seed of training's draws: apart from every draw a user can ask for, whose seeds are below
+ * 2³², so that a trained transport is never judged on the noise it was trained with.
+ */
+export function trainingSeed(seed: number): number {
+  return seed + 2 ** 32;
+}
+
+export interface JulepJobs {
+  /** Trajectories of a model; results in job order. */
+  trajectories(model: JulepModel, jobs: TrajectoryJob[]): Promise<TrajectoryResult[]>;
+  gradients(model: JulepModel, jobs: GradientJob[]): Promise<GradientResult[]>;
+}
+
+export interface JulepStepReport {
+  readonly iteration: number;
+  readonly loss: number;
+  /** Path ESS of this iteration's trajectories, a fraction. */
+  readonly ess: number;
+  readonly logZ: number;
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+  /** Trajectories that left the finite numbers. */
+  readonly dropped: number;
+}
+
+export interface JulepTrainingState {
+  readonly iteration: number;
+  readonly model: JulepModel;
+  /** Exponential average of the parameters, what is sampled with. */
+  readonly average: Float64Array;
+  readonly adam: AdamState;
+}
+
+/** Samples of one job; the order of sums depends on it and on nothing else. */
+const CHUNK = 2 * LANES;
+
+/** Iterations over which the parameters are averaged (a running mean of the last ones). */
+const AVERAGE_OVER = 50;
+
+export class JulepTraining {
+  readonly #config: JulepConfig;
+  readonly #seed: number;
+  readonly #adam: Adam;
+  readonly #average: Float64Array;
+  #model: JulepModel;
+  #iteration: number;
+
+  constructor(
+    model: JulepModel,
+    config: JulepConfig,
+    seed: number,
+    state?: JulepTrainingState,
+  ) {
+    this.#config = config;
+    this.#seed = trainingSeed(seed);
+    this.#model = state?.model ?? model;
+    const size = this.#model.parameters.length + this.#model.logStepSize.length;
+    this.#adam = new Adam(size, {}, state?.adam);
+    this.#average = state ? state.average.slice() : flatten(this.#model);
+    this.#iteration = state?.iteration ?? 0;
+  }
+
+  /** Iterations done. */
+  get iteration(): number {
+    return this.#iteration;
+  }
+
+  /** The model as it stands, with the parameters that are being trained. */
+  get current(): JulepModel {
+    return this.#model;
+  }
+
+  /** The model to sample with: parameters averaged over the last iterations. */
+  get averaged(): JulepModel {
+    return unflatten(this.#model, this.#average);
+  }
+
+  state(): JulepTrainingState {
+    return {
+      iteration: this.#iteration,
+      model: this.#model,
+      average: this.#average.slice(),
+      adam: this.#adam.state(),
+    };
+  }
+
+  /** Linear warm-up, then a cosine to 5 %. */
+  learningRate(): number {
+    const { learningRate, warmup, iterations } = this.#config;
+    const i = this.#iteration;
+    const rise = warmup > 0 ? Math.min(1, (i + 1) / warmup) : 1;
+    const fall = 0.05 + 0.95 * 0.5 * (1 + Math.cos(Math.PI * i / Math.max(iterations, 1)));
+    return learningRate * rise * fall;
+  }
+
+  /** One iteration: trajectories, loss, gradient, Adam. */
+  async step(jobs: JulepJobs): Promise<JulepStepReport> {
+    const { steps, samples, grid, loss: form, gradientFraction, gradientClip, stepSize } =
+      this.#config;
+    const iteration = this.#iteration;
+    const stride = Math.ceil(samples / LANES) * LANES;
+    const times = grid === "uniform"
+      ? uniformTimes(steps)
+      : randomTimes(steps, this.#seed, iteration);
+    const counts: number[] = [];
+    for (let done = 0; done < samples; done += CHUNK) counts.push(Math.min(CHUNK, samples - done));
+    const model = this.#model;
+    const results = await jobs.trajectories(
+      model,
+      counts.map((count, k) => ({
+        seed: this.#seed,
+        first: iteration * stride + k * CHUNK,
+        count,
+        times,
+        direction: "forward",
+        keep: true,
+      })),
+    );
+
+    const increments = new Float64Array(steps * samples);
+    const logWeights = new Float64Array(samples);
+    results.forEach((result, k) => {
+      logWeights.set(result.logWeights, k * CHUNK);
+      copyColumns(result.increments!, counts[k], 0, increments, samples, k * CHUNK, counts[k]);
+    });
+    const { loss, coefficients, dropped } = logVarianceLoss(increments, steps, samples, form);
+    const { windows, scale } = gradientWindows(
+      steps,
+      samples,
+      gradientFraction,
+      this.#seed,
+      iteration,
+    );
+    for (let i = 0; i < coefficients.length; i++) coefficients[i] *= scale;
+
+    const gradients = await jobs.gradients(
+      model,
+      results.map((result, k) => {
+        const own = new Float64Array(steps * counts[k]);
+        copyColumns(coefficients, samples, k * CHUNK, own, counts[k], 0, counts[k]);
+        return {
+          count: counts[k],
+          times,
+          states: result.states!,
+          forces: result.forces!,
+          coefficients: own,
+          windows: windows.slice(2 * k * CHUNK / LANES, 2 * (k + 1) * CHUNK / LANES),
+        };
+      }),
+    );
+    const size = model.parameters.length;
+    const gradient = new Float64Array(size + model.logStepSize.length);
+    for (const g of gradients) {
+      for (let i = 0; i < size; i++) gradient[i] += g.parameters[i];
+      for (let i = 0; i < g.logStepSize.length; i++) gradient[size + i] += g.logStepSize[i];
+    }
+    if (!stepSize.learn) gradient.fill(0, size);
+    // The step size is clipped by itself: its gradient is of another magnitude.
+    const gradientNorm = clipGradient(gradient.subarray(0, size), gradientClip);
+    clipGradient(gradient.subarray(size), gradientClip);
+
+    const learningRate = this.learningRate();
+    if (gradient.every(Number.isFinite)) {
+      const flat = flatten(model);
+      this.#adam.step(
+        flat,
+        gradient,
+        (i) => i < size ? learningRate : learningRate * stepSize.learningRateFactor,
+      );
+      this.#model = unflatten(model, flat);
+    }
+    this.#iteration++;
+    const flat = flatten(this.#model);
+    const weight = 1 / Math.min(this.#iteration, AVERAGE_OVER);
+    for (let i = 0; i < flat.length; i++) {
+      this.#average[i] += weight * (flat[i] - this.#average[i]);
+    }
+    return {
+      iteration: this.#iteration,
+      loss,
+      ess: effectiveSampleSize(logWeights),
+      logZ: logPartitionFunction(logWeights).logZ,
+      gradientNorm,
+      learningRate,
+      dropped,
+    };
+  }
+}
+
+/** Columns [from, from + count) of a (rows, width) array to columns at `to` of another. */
+function copyColumns(
+  source: Float64Array,
+  sourceWidth: number,
+  from: number,
+  target: Float64Array,
+  targetWidth: number,
+  to: number,
+  count: number,
+): void {
+  const rows = source.length / sourceWidth;
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < count; c++) {
+      target[r * targetWidth + to + c] = source[r * sourceWidth + from + c];
+    }
+  }
+}
+
+/** Network parameters followed by the knots of log ε. */
+function flatten(model: JulepModel): Float64Array {
+  const flat = new Float64Array(model.parameters.length + model.logStepSize.length);
+  flat.set(model.parameters);
+  flat.set(model.logStepSize, model.parameters.length);
+  return flat;
+}
+
+function unflatten(model: JulepModel, flat: Float64Array): JulepModel {
+  const size = model.parameters.length;
+  return { ...model, parameters: flat.slice(0, size), logStepSize: flat.slice(size) };
+}
+
+/** Number of network parameters of a model. */
+export function networkSize(model: JulepModel): number {
+  return model.network ? egnnLayout(model.network).size : 0;
+}
