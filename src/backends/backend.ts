@@ -1,5 +1,6 @@
 import type { SystemConfig } from "../config/config.ts";
 import type { JulepModel } from "../julep/model.ts";
+import type { Stream } from "../math/random.ts";
 import type { MintModel } from "../mint/model.ts";
 
 /**
@@ -30,6 +31,11 @@ export interface SampleRange {
   /** Absolute index of the first sample; a multiple of LANES. */
   readonly first: number;
   readonly count: number;
+}
+
+export interface DrawJob extends SampleRange {
+  /** The stream of random numbers; training draws from another one than sampling. */
+  readonly stream: Stream;
 }
 
 export interface PriorDraw {
@@ -110,7 +116,7 @@ export interface Executor {
   readonly name: BackendName;
   prepare(problem: Problem): void;
   /** Exact draws of the Mint prior with log q and U. */
-  drawPrior(job: SampleRange): PriorDraw;
+  drawPrior(job: DrawJob): PriorDraw;
   /** log q of given positions, float64 (translation does not matter). */
   priorLogDensity(positions: Float64Array, count: number): Float64Array;
   /** Σ_s weights_s · ∂(−log q(x_s))/∂parameters in MintModel's layout. */

@@ -4,11 +4,10 @@
  * not O(T), so they stay in plain TypeScript.
  */
 import type { JulepModel } from "../julep/model.ts";
-import type { Stream } from "../math/random.ts";
 import { drawMint, MintDensity } from "../mint/mixture.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
-import type { PriorDraw, Problem, SampleRange, TrajectoryResult } from "./backend.ts";
+import type { DrawJob, PriorDraw, Problem, TrajectoryResult } from "./backend.ts";
 
 export class ExactParts {
   readonly system: System;
@@ -39,8 +38,8 @@ export class ExactParts {
   }
 
   /** Draws of the prior (float32 values, so that log q and the trajectory see the same point). */
-  drawPrior(job: SampleRange, stream: Stream): PriorDraw {
-    const positions = drawMint(this.mixture, job.seed, job.first, job.count, stream);
+  drawPrior(job: DrawJob): PriorDraw {
+    const positions = drawMint(this.mixture, job.seed, job.first, job.count, job.stream);
     return {
       positions,
       logDensity: this.priorLogDensity(positions, job.count),

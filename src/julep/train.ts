@@ -11,7 +11,7 @@ import {
   type TrajectoryResult,
 } from "../backends/backend.ts";
 import type { JulepConfig } from "../config/config.ts";
-import { Adam, type AdamState, clipGradient } from "../math/adam.ts";
+import { type AdamState, adamUpdate, clipNorm, newAdamState } from "../math/adam.ts";
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
 import type { System } from "../systems/system.ts";
 import { egnnLayout, initialiseEgnn } from "./egnn.ts";
@@ -88,7 +88,8 @@ const AVERAGE_OVER = 50;
 export class JulepTraining {
   readonly #config: JulepConfig;
   readonly #seed: number;
-  readonly #adam: Adam;
+  readonly #adam: AdamState;
+  readonly #rateScale: Float64Array;
   readonly #average: Float64Array;
   #model: JulepModel;
   #iteration: number;
@@ -103,7 +104,9 @@ export class JulepTraining {
     this.#seed = trainingSeed(seed);
     this.#model = state?.model ?? model;
     const size = this.#model.parameters.length + this.#model.logStepSize.length;
-    this.#adam = new Adam(size, {}, state?.adam);
+    this.#adam = state ? structuredClone(state.adam) : newAdamState(size);
+    this.#rateScale = new Float64Array(size).fill(1);
+    this.#rateScale.fill(config.stepSize.learningRateFactor, this.#model.parameters.length);
     this.#average = state ? state.average.slice() : flatten(this.#model);
     this.#iteration = state?.iteration ?? 0;
   }
@@ -128,7 +131,7 @@ export class JulepTraining {
       iteration: this.#iteration,
       model: this.#model,
       average: this.#average.slice(),
-      adam: this.#adam.state(),
+      adam: structuredClone(this.#adam),
     };
   }
 
@@ -204,17 +207,13 @@ export class JulepTraining {
     }
     if (!stepSize.learn) gradient.fill(0, size);
     // The step size is clipped by itself: its gradient is of another magnitude.
-    const gradientNorm = clipGradient(gradient.subarray(0, size), gradientClip);
-    clipGradient(gradient.subarray(size), gradientClip);
+    const gradientNorm = clipNorm(gradient.subarray(0, size), gradientClip);
+    clipNorm(gradient.subarray(size), gradientClip);
 
     const learningRate = this.learningRate();
     if (gradient.every(Number.isFinite)) {
       const flat = flatten(model);
-      this.#adam.step(
-        flat,
-        gradient,
-        (i) => i < size ? learningRate : learningRate * stepSize.learningRateFactor,
-      );
+      adamUpdate(this.#adam, flat, gradient, learningRate, this.#rateScale);
       this.#model = unflatten(model, flat);
     }
     this.#iteration++;

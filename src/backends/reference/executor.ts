@@ -2,6 +2,7 @@
 import { knotGradient, stepSizes } from "../../julep/schedule.ts";
 import { Stream, streamKey } from "../../math/random.ts";
 import {
+  type DrawJob,
   type EnergyJob,
   type Executor,
   type GradientJob,
@@ -10,7 +11,6 @@ import {
   type MintGradientJob,
   type PriorDraw,
   type Problem,
-  type SampleRange,
   type TrajectoryJob,
   type TrajectoryResult,
 } from "../backend.ts";
@@ -39,8 +39,8 @@ export class ReferenceExecutor implements Executor {
     };
   }
 
-  drawPrior(job: SampleRange): PriorDraw {
-    return this.#parts.drawPrior(job, Stream.prior);
+  drawPrior(job: DrawJob): PriorDraw {
+    return this.#parts.drawPrior(job);
   }
 
   priorLogDensity(positions: Float64Array, count: number): Float64Array {
@@ -83,7 +83,7 @@ export class ReferenceExecutor implements Executor {
     const key = streamKey(job.seed, forward ? Stream.forward : Stream.backward);
     const eps = stepSizes(logStepSize, times);
     const T = times.length - 1;
-    const drawn = forward ? parts.drawPrior(job, Stream.prior) : null;
+    const drawn = forward ? parts.drawPrior({ ...job, stream: Stream.prior }) : null;
     const starts = drawn?.positions ?? job.positions!;
     const blocks = Math.ceil(count / LANES);
     const prior = new Float32Array(count * size);
@@ -136,8 +136,10 @@ export class ReferenceExecutor implements Executor {
           { length: size },
           (_, a) => source[((i * blocks + (s >> 2)) * size + a) * LANES + (s & 3)],
         );
-      const coefficients = Float64Array.from({ length: T }, (_, i) =>
-        job.coefficients[i * count + s]);
+      const coefficients = Float64Array.from(
+        { length: T },
+        (_, i) => job.coefficients[i * count + s],
+      );
       // A dead path has zero coefficients and states that are not numbers.
       if (coefficients.every((c) => c === 0)) continue;
       trajectoryGradient(

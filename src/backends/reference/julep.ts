@@ -9,7 +9,7 @@
  */
 import type { JulepModel } from "../../julep/model.ts";
 import { egnnBackward, egnnForward } from "./egnn.ts";
-import { egnnOutput, type EgnnOutput } from "../../julep/egnn.ts";
+import { type EgnnOutput, egnnOutput } from "../../julep/egnn.ts";
 import { normals } from "../../math/random.ts";
 import type { System } from "../../systems/system.ts";
 import { addExponentialAdjoint, addExponentialDisplacement } from "./matrix_exponential.ts";

@@ -1,0 +1,19 @@
+/** Makes the executor of a backend; called once in every worker. */
+import type { BackendName, Executor } from "./backend.ts";
+import { ReferenceExecutor } from "./reference/executor.ts";
+import { WasmExecutor } from "./wasm/executor.ts";
+
+export interface ExecutorOptions {
+  /** Which SIMD module the wasm backend loads; "auto" takes relaxed SIMD where it is there. */
+  readonly variant?: "auto" | "relaxed" | "plain";
+  /** A compiled kernel module, for runtimes that cannot compile from bytes. */
+  readonly module?: WebAssembly.Module;
+}
+
+export async function createExecutor(
+  name: BackendName,
+  options: ExecutorOptions = {},
+): Promise<Executor> {
+  if (name === "reference") return new ReferenceExecutor();
+  return await WasmExecutor.create(options);
+}

@@ -1,0 +1,322 @@
+/** The WebAssembly backend: SIMD kernels on blocks of LANES samples, in this worker's own memory. */
+import { knotGradient } from "../../julep/schedule.ts";
+import { Stream, streamKey } from "../../math/random.ts";
+import {
+  type DrawJob,
+  type EnergyJob,
+  type Executor,
+  type GradientJob,
+  type GradientResult,
+  LANES,
+  type MintGradientJob,
+  type PriorDraw,
+  type Problem,
+  type TrajectoryJob,
+  type TrajectoryResult,
+} from "../backend.ts";
+import type { ExecutorOptions } from "../create.ts";
+import { ExactParts } from "../exact.ts";
+import { intoGauge } from "../reference/julep.ts";
+import { packEgnn, type PackedEgnn } from "./egnn.ts";
+import { fromBlocks, type JulepAddresses, packJulepJob, toBlocks } from "./julep.ts";
+import { KernelMemory } from "./memory.ts";
+import { type KernelInstance, loadKernels } from "./module.ts";
+import { packMint, type PackedMint } from "./orbit_vmf.ts";
+
+export class WasmExecutor implements Executor {
+  readonly name = "wasm";
+  readonly #kernels: KernelInstance;
+  readonly #memory: KernelMemory;
+  #exact: ExactParts | null = null;
+  #pairParameters = 0;
+  #mint: PackedMint | null = null;
+  #network: PackedEgnn | null = null;
+
+  private constructor(kernels: KernelInstance) {
+    this.#kernels = kernels;
+    this.#memory = kernels.memory;
+  }
+
+  static async create(options: ExecutorOptions = {}): Promise<WasmExecutor> {
+    return new WasmExecutor(await loadKernels(options));
+  }
+
+  /** Packs system, prior and network into the kernels' memory; everything packed before is gone. */
+  prepare(problem: Problem): void {
+    const memory = this.#memory;
+    memory.reset();
+    this.#exact = new ExactParts(problem);
+    const { parameters } = this.#exact.system.pairKernel;
+    this.#pairParameters = memory.alloc(4 * Math.max(4, parameters.length));
+    memory.f32(this.#pairParameters, parameters.length).set(parameters);
+    const { exports } = this.#kernels;
+    this.#mint = problem.mint ? packMint(exports, memory, problem.mint) : null;
+    const network = problem.julep?.network;
+    this.#network = network ? packEgnn(exports, memory, network, problem.julep!.parameters) : null;
+  }
+
+  get #parts(): ExactParts {
+    if (!this.#exact) throw new Error("prepare(problem) must come before any job");
+    return this.#exact;
+  }
+
+  drawPrior(job: DrawJob): PriorDraw {
+    return this.#parts.drawPrior(job);
+  }
+
+  priorLogDensity(positions: Float64Array, count: number): Float64Array {
+    return this.#parts.priorLogDensity(positions, count);
+  }
+
+  mintGradient(job: MintGradientJob): Float64Array {
+    const { mixture, size } = this.#parts;
+    const prior = this.#mint;
+    if (!prior) throw new Error("this job needs a Mint prior: prepare(problem) had none");
+    const memory = this.#memory;
+    const mark = memory.mark();
+    const length = mixture.model.parameters.length;
+    const gradient = new Float64Array(length);
+    const x = memory.alloc(4 * size * LANES);
+    const weights = memory.alloc(4 * LANES);
+    const out = memory.alloc(4 * length);
+    memory.f32(out, length).fill(0);
+    for (let first = 0; first < job.count; first += LANES) {
+      const count = Math.min(LANES, job.count - first);
+      toBlocks(
+        job.positions.subarray(first * size, (first + count) * size),
+        count,
+        size,
+        memory.f32(x, size * LANES),
+      );
+      const w = memory.f32(weights, LANES).fill(0);
+      // The loss is −Σ w log q.
+      for (let lane = 0; lane < count; lane++) w[lane] = -job.weights[first + lane];
+      if (w.every((v) => v === 0)) continue;
+      this.#kernels.exports.orbitVmfParameterGradientBlock(
+        prior.address,
+        x,
+        weights,
+        out,
+        prior.scratch,
+      );
+    }
+    gradient.set(memory.f32(out, length));
+    memory.release(mark);
+    return gradient;
+  }
+
+  energies(job: EnergyJob): { energies: Float64Array; gradients: Float64Array } {
+    const { system, size } = this.#parts;
+    const { count } = job;
+    const memory = this.#memory;
+    const mark = memory.mark();
+    const blocks = Math.ceil(count / LANES);
+    const x = memory.alloc(4 * blocks * size * LANES);
+    const gradient = memory.alloc(4 * blocks * size * LANES);
+    const energy = memory.alloc(4 * blocks * LANES);
+    toBlocks(job.positions, count, size, memory.f32(x, blocks * size * LANES));
+    this.#kernels.exports.pairEnergiesBatch(
+      system.pairKernel.kind,
+      this.#pairParameters,
+      x,
+      gradient,
+      energy,
+      system.particles,
+      system.dimension,
+      job.t,
+      blocks,
+    );
+    const gradients = new Float64Array(count * size);
+    fromBlocks(memory.f32(gradient, blocks * size * LANES), count, size, gradients);
+    const energies = Float64Array.from(memory.f32(energy, blocks * LANES).subarray(0, count));
+    memory.release(mark);
+    return { energies, gradients };
+  }
+
+  #addresses(): JulepAddresses {
+    if (!this.#mint) throw new Error("this job needs a Mint prior: prepare(problem) had none");
+    return {
+      pairKind: this.#parts.system.pairKernel.kind,
+      pairParameters: this.#pairParameters,
+      prior: this.#mint.address,
+      priorScratch: this.#mint.scratch,
+      network: this.#network?.address ?? 0,
+      networkScratch: this.#network?.scratch ?? 0,
+    };
+  }
+
+  trajectories(job: TrajectoryJob): TrajectoryResult {
+    const parts = this.#parts;
+    const { system, size } = parts;
+    const { count, times } = job;
+    const memory = this.#memory;
+    const mark = memory.mark();
+    const T = times.length - 1;
+    const blocks = Math.ceil(count / LANES);
+    const padded = blocks * LANES;
+    const forward = job.direction === "forward";
+    const key = streamKey(job.seed, forward ? Stream.forward : Stream.backward);
+    const drawn = forward ? parts.drawPrior({ ...job, stream: Stream.prior }) : null;
+    const start = new Float32Array(drawn?.positions ?? job.positions!);
+    const one = new Float64Array(size);
+    for (let s = 0; s < count; s++) {
+      one.set(start.subarray(s * size, (s + 1) * size));
+      intoGauge(one, system.particles, parts.transport.gauge);
+      start.set(one, s * size);
+    }
+
+    const x = memory.alloc(4 * padded * size);
+    const ratio = memory.alloc(8 * padded);
+    const kept = job.keep ? (T + 1) * padded * size : 0;
+    const increments = job.keep ? memory.alloc(8 * T * padded) : 0;
+    const states = job.keep ? memory.alloc(4 * kept) : 0;
+    const forces = job.keep ? memory.alloc(4 * kept) : 0;
+    const packed = packJulepJob(
+      this.#kernels.exports,
+      memory,
+      system,
+      parts.transport,
+      this.#addresses(),
+      times,
+      key,
+      forward,
+    );
+    toBlocks(start, count, size, memory.f32(x, padded * size));
+    this.#kernels.exports.julepTrajectories(
+      packed,
+      blocks,
+      job.first,
+      x,
+      ratio,
+      increments,
+      states,
+      forces,
+    );
+    const end = new Float32Array(count * size);
+    fromBlocks(memory.f32(x, padded * size), count, size, end);
+    const [prior, target] = forward ? [start, end] : [end, start];
+    const logKernelRatio = memory.f64(ratio, padded).slice(0, count);
+    const result: TrajectoryResult = {
+      positions: target,
+      priorPositions: prior,
+      ...parts.pathWeights(prior, target, logKernelRatio, count, drawn?.logDensity),
+    };
+    if (!job.keep) {
+      memory.release(mark);
+      return result;
+    }
+    const rows = memory.f64(increments, T * padded);
+    const own = new Float64Array(T * count);
+    for (let i = 0; i < T; i++) {
+      own.set(rows.subarray(i * padded, i * padded + count), i * count);
+    }
+    const withStates = {
+      ...result,
+      increments: own,
+      states: memory.f32(states, kept).slice(),
+      forces: memory.f32(forces, kept).slice(),
+    };
+    memory.release(mark);
+    return withStates;
+  }
+
+  trajectoryGradient(job: GradientJob): GradientResult {
+    const parts = this.#parts;
+    const { system, size } = parts;
+    const { count, times } = job;
+    const memory = this.#memory;
+    const mark = memory.mark();
+    const T = times.length - 1;
+    const blocks = Math.ceil(count / LANES);
+    const padded = blocks * LANES;
+    const length = parts.transport.parameters.length;
+    const kept = (T + 1) * padded * size;
+    const states = memory.alloc(4 * kept);
+    const forces = memory.alloc(4 * kept);
+    const coefficients = memory.alloc(4 * T * padded);
+    const windows = memory.alloc(8 * blocks);
+    const gradient = memory.alloc(4 * Math.max(length, 1));
+    const stepGradient = memory.alloc(8 * T);
+    const packed = packJulepJob(
+      this.#kernels.exports,
+      memory,
+      system,
+      parts.transport,
+      this.#addresses(),
+      times,
+      [0, 0],
+      true,
+    );
+    memory.f32(states, kept).set(job.states);
+    memory.f32(forces, kept).set(job.forces);
+    const c = memory.f32(coefficients, T * padded).fill(0);
+    for (let i = 0; i < T; i++) {
+      for (let s = 0; s < count; s++) c[i * padded + s] = job.coefficients[i * count + s];
+    }
+    silenceDeadLanes(memory.f32(states, kept), memory.f32(forces, kept), c, T, blocks, size);
+    memory.i32(windows, 2 * blocks).set(job.windows);
+    memory.f32(gradient, length).fill(0);
+    memory.f64(stepGradient, T).fill(0);
+    this.#kernels.exports.julepGradient(
+      packed,
+      blocks,
+      states,
+      forces,
+      coefficients,
+      windows,
+      gradient,
+      stepGradient,
+    );
+    const result = {
+      parameters: Float64Array.from(memory.f32(gradient, length)),
+      logStepSize: knotGradient(
+        parts.transport.logStepSize.length,
+        times,
+        memory.f64(stepGradient, T).slice(),
+      ),
+    };
+    memory.release(mark);
+    return result;
+  }
+
+  dispose(): void {
+    this.#exact = null;
+    this.#mint = null;
+    this.#network = null;
+  }
+}
+
+/**
+ * A path that left the finite numbers has zero coefficients, but 0·NaN is NaN: its states, forces
+ * and coefficients are set to zero.
+ */
+function silenceDeadLanes(
+  states: Float32Array,
+  forces: Float32Array,
+  coefficients: Float32Array,
+  T: number,
+  blocks: number,
+  size: number,
+): void {
+  for (let b = 0; b < blocks; b++) {
+    for (let lane = 0; lane < LANES; lane++) {
+      let sum = 0;
+      for (let i = 0; i <= T; i++) {
+        for (let a = 0; a < size; a++) {
+          const at = ((i * blocks + b) * size + a) * LANES + lane;
+          sum += states[at] * 0 + forces[at] * 0;
+        }
+        if (i < T) sum += coefficients[(i * blocks + b) * LANES + lane] * 0;
+      }
+      if (sum === 0) continue;
+      for (let i = 0; i <= T; i++) {
+        for (let a = 0; a < size; a++) {
+          const at = ((i * blocks + b) * size + a) * LANES + lane;
+          states[at] = 0;
+          forces[at] = 0;
+        }
+        if (i < T) coefficients[(i * blocks + b) * LANES + lane] = 0;
+      }
+    }
+  }
+}
