@@ -1,0 +1,212 @@
+/**
+ * Checks a RunConfig from outside (a file, the command line). Strict: unknown fields are refused by
+ * name, numbers are finite and in range. zod stays inside; the types are the interfaces of
+ * config.ts, and the compiler checks that both agree.
+ */
+import { z } from "zod";
+import { InputError } from "../errors.ts";
+import type {
+  DoubleWellConfig,
+  LennardJonesConfig,
+  RunConfig,
+  SoftCoreConfig,
+  SystemConfig,
+} from "./config.ts";
+
+// Each leaf is described in words once; the words complete the sentence "<field> must be ...".
+
+const integer = (min: number, max: number) => {
+  const what = {
+    error: ({ input }: { input?: unknown }) =>
+      typeof input === "number" && input > max ? `an integer <= ${max}` : `an integer >= ${min}`,
+  };
+  return z.int(what).min(min, what).max(max, what);
+};
+const count = (min: number) => integer(min, 1e9);
+const finite = () => z.number("a finite number");
+const positive = () => z.number("a number > 0").positive("a number > 0");
+const nonNegative = () => z.number("a number >= 0").nonnegative("a number >= 0");
+const fraction = () => {
+  const what = "a number in (0, 1]";
+  return z.number(what).positive(what).max(1, what);
+};
+const boolean = () => z.boolean("true or false");
+const oneOf = <const T extends readonly string[]>(...values: T) =>
+  z.enum(values, values.map((v) => `"${v}"`).join(" or "));
+const object = <T extends z.core.$ZodLooseShape>(shape: T) => z.strictObject(shape, "an object");
+
+/** Tells an object of an unknown kind from what is no object at all. */
+const tagged = (kinds: string) => ({
+  error: (issue: { code?: string }) =>
+    issue.code === "invalid_type" ? `an object with "kind" ${kinds}` : kinds,
+});
+
+const softCore: z.ZodType<SoftCoreConfig> = z.discriminatedUnion("kind", [
+  object({ kind: z.literal("shifted") }),
+  object({ kind: z.literal("beutler"), alpha: positive() }),
+], tagged('"shifted" or "beutler"'));
+
+const doubleWell: z.ZodType<DoubleWellConfig> & z.core.$ZodTypeDiscriminable = object({
+  kind: z.literal("double_well"),
+  particles: integer(2, 1000),
+  dimension: z.union([z.literal(2), z.literal(3)], "2 or 3"),
+  offset: finite(),
+  linear: finite(),
+  quadratic: finite(),
+  quartic: nonNegative(),
+  temperature: positive(),
+});
+
+const lennardJones: z.ZodType<LennardJonesConfig> & z.core.$ZodTypeDiscriminable = object({
+  kind: z.literal("lennard_jones"),
+  particles: integer(2, 1000),
+  epsilon: positive(),
+  oscillator: positive(),
+  softCore,
+});
+
+const system: z.ZodType<SystemConfig> = z.discriminatedUnion(
+  "kind",
+  [doubleWell, lennardJones],
+  tagged('"double_well" or "lennard_jones"'),
+);
+
+const mint = object({
+  family: oneOf("orbit_vmf"),
+  components: integer(0, 1e6),
+  symmetrise: boolean(),
+  broad: object({
+    weight: z.number("a number in [0, 1]").min(0, "a number in [0, 1]").max(
+      1,
+      "a number in [0, 1]",
+    ),
+    scale: z.union([z.literal("auto"), positive()], 'a number > 0 or "auto"'),
+  }),
+  initialWidth: positive(),
+  starts: count(1),
+  descentSteps: count(0),
+  iterations: count(0),
+  samples: count(1),
+  learningRate: positive(),
+  gradientClip: positive(),
+  temperedEss: fraction(),
+  repulsion: nonNegative(),
+});
+
+const network = object({
+  enabled: boolean(),
+  layers: integer(1, 64),
+  hidden: integer(8, 1024).multipleOf(8, "a multiple of 8"),
+  channels: integer(1, 4),
+  drift: boolean(),
+  evenDrift: boolean(),
+  matrix: oneOf("none", "signed", "positive"),
+});
+
+const julep = object({
+  steps: count(1),
+  samples: count(2),
+  iterations: count(0),
+  learningRate: positive(),
+  warmup: count(0),
+  gradientClip: positive(),
+  gauge: oneOf("anchor", "centre_of_mass"),
+  grid: oneOf("uniform", "random"),
+  loss: oneOf("total", "per_step"),
+  gradientFraction: fraction(),
+  forceClip: z.union([z.null(), positive()], "a number > 0 or null"),
+  network,
+  stepSize: object({
+    initial: positive(),
+    knots: integer(2, 1000),
+    learn: boolean(),
+    learningRateFactor: nonNegative(),
+  }),
+});
+
+const runConfig: z.ZodType<RunConfig> = object({
+  version: z.literal(1, "1, the layout this program knows"),
+  preset: z.string("a name").min(1, "a name"),
+  seed: z.int("an integer from 0 to 2^53 - 1").nonnegative("an integer from 0 to 2^53 - 1"),
+  system,
+  mint,
+  julep,
+  checkpointEvery: count(1),
+}).superRefine((config, context) => {
+  for (const [path, message] of contradictions(config)) {
+    context.addIssue({ code: "custom", path: path.split("."), message, params: { whole: true } });
+  }
+});
+
+/** Fields that are fine alone and wrong together: [field, sentence after its name]. */
+function* contradictions(config: RunConfig): Iterable<[string, string]> {
+  const { system, mint, julep } = config;
+  const alone = mint.broad.weight === 1;
+  if (mint.components === 0 && !alone) {
+    yield [
+      "mint.broad.weight",
+      `must be 1 because mint.components is 0, got ${mint.broad.weight}`,
+    ];
+  }
+  if (mint.components > 0 && alone) {
+    yield [
+      "mint.broad.weight",
+      `must be < 1 because mint.components is ${mint.components}, got 1`,
+    ];
+  }
+  if (system.kind === "double_well" && system.quartic === 0 && system.quadratic <= 0) {
+    yield ["system.quartic", "must be > 0 (or quadratic > 0): exp(-U) cannot be normalised"];
+  }
+  const { enabled, drift, evenDrift, matrix } = julep.network;
+  if (enabled && !drift && !evenDrift && matrix === "none") {
+    yield [
+      "julep.network.enabled",
+      "must be false when drift and evenDrift are false and matrix is none",
+    ];
+  }
+}
+
+/** Where a value came from, for messages: a file, a preset or an option; by field if need be. */
+export type Source = string | ((field: string) => string);
+
+/**
+ * The same value as a RunConfig. Throws InputError of one line for the first thing that is wrong,
+ * `<source>: julep.steps must be an integer >= 1, got -3`.
+ */
+export function validateConfig(value: unknown, source: Source): RunConfig {
+  const result = runConfig.safeParse(value);
+  if (result.success) return result.data;
+  const { field, text } = sentence(result.error.issues[0], value);
+  const from = typeof source === "string" ? source : source(field);
+  throw new InputError(`${from}: ${text}`);
+}
+
+function sentence(issue: z.core.$ZodIssue, root: unknown): { field: string; text: string } {
+  const parent = issue.path.join(".");
+  if (issue.code === "unrecognized_keys") {
+    const field = [...issue.path, issue.keys[0]].join(".");
+    return { field, text: `unknown field ${field}` };
+  }
+  if (issue.code === "custom" && issue.params?.whole) {
+    return { field: parent, text: `${parent} ${issue.message}` };
+  }
+  return { field: parent, text: wrongValue(parent, issue.message, root, issue.path) };
+}
+
+function wrongValue(field: string, what: string, root: unknown, path: PropertyKey[]): string {
+  let value = root;
+  for (const key of path) {
+    const inside = typeof value === "object" && value !== null && Object.hasOwn(value, key);
+    value = inside ? (value as Record<PropertyKey, unknown>)[key] : undefined;
+  }
+  const name = field === "" ? "the configuration" : field;
+  if (value === undefined) return `${name} is missing; it must be ${what}`;
+  return `${name} must be ${what}, got ${printed(value)}`;
+}
+
+/** One short line for any value. */
+function printed(value: unknown): string {
+  if (typeof value === "number") return String(value);
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
