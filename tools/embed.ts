@@ -36,12 +36,27 @@ async function compile(entry: string, relaxed: boolean): Promise<Uint8Array> {
   let binary: Uint8Array | undefined;
   const features = relaxed ? "simd,relaxed-simd,bulk-memory" : "simd,bulk-memory";
   const { error, stderr } = await asc.main(
-    [entry, "--outFile", "out.wasm", "--enable", features, "--runtime", "stub", "--noAssert", "-O3",
-      "--initialMemory", "2", "--use", "abort="],
+    [
+      entry,
+      "--outFile",
+      "out.wasm",
+      "--enable",
+      features,
+      "--runtime",
+      "stub",
+      "--noAssert",
+      "-O3",
+      "--initialMemory",
+      "2",
+      "--use",
+      "abort=",
+    ],
     {
       readFile: (name: string, base: string) => {
         try {
-          return Deno.readTextFileSync(new URL(name, new URL(base === "." ? "" : base + "/", root)));
+          return Deno.readTextFileSync(
+            new URL(name, new URL(base === "." ? "" : base + "/", root)),
+          );
         } catch {
           return null;
         }

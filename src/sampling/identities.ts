@@ -1,0 +1,84 @@
+/**
+ * Two identities of any p ∝ e^{−U} (integration by parts), which need no reference data:
+ * ⟨x·∇U⟩ = number of degrees of freedom, and ⟨|∇U|²⟩ = ⟨ΔU⟩. They see wrong weights and wrong
+ * sampling inside a basin; a basin that is missing altogether satisfies them, and stays unseen.
+ */
+import type { System } from "../systems/system.ts";
+import { weightedMean } from "./weights.ts";
+
+export interface Identities {
+  /** ⟨x·∇U⟩ and the number of degrees of freedom it should be. */
+  virial: { mean: number; standardError: number; expected: number };
+  /** ⟨|∇U|²⟩, ⟨ΔU⟩, and their difference with its standard error. */
+  laplacian: {
+    gradientSquared: number;
+    laplacian: number;
+    difference: number;
+    standardError: number;
+  };
+  /** Configurations used. */
+  samples: number;
+}
+
+/** ΔU at x by central differences of the gradient; `step` is a length. */
+export function laplacianOfEnergy(system: System, x: Float64Array, step: number): number {
+  const moved = x.slice();
+  const gradient = new Float64Array(x.length);
+  let laplacian = 0;
+  for (let i = 0; i < x.length; i++) {
+    moved[i] = x[i] + step;
+    system.energyAndGradient(moved, gradient);
+    const above = gradient[i];
+    moved[i] = x[i] - step;
+    system.energyAndGradient(moved, gradient);
+    laplacian += (above - gradient[i]) / (2 * step);
+    moved[i] = x[i];
+  }
+  return laplacian;
+}
+
+/**
+ * Both identities on weighted samples.
+ *
+ * @param positions (n, N, dimension), any origin and orientation
+ * @param logWeights W of each, or null for samples of p itself
+ * @param maxSamples how many configurations, evenly spaced, are used (each costs 2·N·dimension + 1
+ * gradients)
+ */
+export function identities(
+  system: System,
+  positions: Float64Array | Float32Array,
+  logWeights: Float64Array | null,
+  maxSamples = 1000,
+): Identities {
+  const size = system.particles * system.dimension;
+  const total = positions.length / size;
+  const samples = Math.min(total, maxSamples);
+  const picked = Array.from({ length: samples }, (_, i) => Math.floor((i + 0.5) * total / samples));
+  const step = 1e-4 * system.lengthScale;
+  const gradient = new Float64Array(size);
+  const virial = new Float64Array(samples);
+  const squared = new Float64Array(samples);
+  const laplacian = new Float64Array(samples);
+  picked.forEach((sample, s) => {
+    const x = Float64Array.from(positions.subarray(sample * size, (sample + 1) * size));
+    system.energyAndGradient(x, gradient);
+    for (let i = 0; i < size; i++) {
+      virial[s] += x[i] * gradient[i];
+      squared[s] += gradient[i] ** 2;
+    }
+    laplacian[s] = laplacianOfEnergy(system, x, step);
+  });
+  const W = logWeights && Float64Array.from(picked, (sample) => logWeights[sample]);
+  const difference = weightedMean(squared.map((g, s) => g - laplacian[s]), W);
+  return {
+    virial: { ...weightedMean(virial, W), expected: system.degreesOfFreedom },
+    laplacian: {
+      gradientSquared: weightedMean(squared, W).mean,
+      laplacian: weightedMean(laplacian, W).mean,
+      difference: difference.mean,
+      standardError: difference.standardError,
+    },
+    samples,
+  };
+}

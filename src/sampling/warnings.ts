@@ -1,0 +1,204 @@
+/** Reasons not to trust a set of weighted samples, in plain words. */
+import {
+  elbo,
+  essFromReference,
+  eubo,
+  logPartitionFromBothEnds,
+  maxLogWeightFromReference,
+} from "./diagnostics.ts";
+import type { Identities } from "./identities.ts";
+import {
+  countNonFinite,
+  effectiveSampleSizeWithError,
+  largestWeightShare,
+  logPartitionFunction,
+  medianBatchEss,
+} from "./weights.ts";
+
+/** Fewer samples than this do not carry a headline ESS. */
+export const HEADLINE_SAMPLES = 10_000;
+
+/** Deviations beyond this many standard errors are reported: about 1 false alarm in 400 each. */
+const SIGMAS = 3;
+
+export interface WarningInput {
+  /** W of forward paths, in the order they were drawn. */
+  logWeights: Float64Array;
+  /** W of backward paths from target samples, or from `relabelledResample` of the own samples. */
+  logWeightsFromReference?: Float64Array;
+  /** What those target samples are, for the wording; "the reference samples" by default. */
+  referenceName?: string;
+  /** log Z, where it is known exactly. */
+  exactLogZ?: number;
+  /** The two identities that need no reference data. */
+  identities?: Identities;
+  /** The prior has labelled components, and the system particles it could be relabelled over. */
+  priorMissesLabellings?: boolean;
+}
+
+const percent = (x: number) => `${(100 * x).toPrecision(x < 0.0995 ? 2 : 3)} %`;
+const plusMinus = (x: number, error: number, digits = 3) =>
+  `${x.toFixed(digits)} ± ${error.toFixed(digits)}`;
+
+/** One sentence for each reason found; an empty list is no proof that the samples are right. */
+export function warnings(input: WarningInput): string[] {
+  return [
+    ...aboutThePrior(input),
+    ...aboutTheWeights(input.logWeights),
+    ...fromTheTarget(input),
+    ...againstExactLogZ(input),
+    ...aboutIdentities(input.identities),
+  ];
+}
+
+function aboutThePrior({ priorMissesLabellings }: WarningInput): string[] {
+  if (!priorMissesLabellings) return [];
+  return [
+    "The prior is not averaged over the labellings of identical particles: labellings it does not " +
+    "cover are missing from the samples, log Z is then too low, and the sampler's own ESS cannot " +
+    "show it.",
+  ];
+}
+
+function aboutTheWeights(logWeights: Float64Array): string[] {
+  const n = logWeights.length;
+  const found: string[] = [];
+  const failed = countNonFinite(logWeights);
+  if (failed > 0) {
+    found.push(
+      `${failed} of ${n} log-weights are not finite; they count as zero weight (+∞ excepted).`,
+    );
+  }
+  if (failed === n) return found;
+  if (n < HEADLINE_SAMPLES) {
+    found.push(
+      `Only ${n} samples: an ESS from fewer than ${HEADLINE_SAMPLES} can miss rare large weights.`,
+    );
+  }
+  const share = largestWeightShare(logWeights);
+  if (share > Math.max(0.01, 20 / n)) {
+    found.push(
+      `One sample carries ${percent(share)} of the total weight: ESS, log Z and averages rest on ` +
+        `few samples.`,
+    );
+  }
+  const { ess } = effectiveSampleSizeWithError(logWeights);
+  const median = medianBatchEss(logWeights);
+  if (ess < 0.7 * median) {
+    found.push(
+      `The pooled ESS (${percent(ess)}) is far below the median of its batches ` +
+        `(${percent(median)}): the weights have a heavy tail.`,
+    );
+  }
+  if (ess < 0.01) {
+    found.push(`The ESS is ${percent(ess)}: too small for its own error to be trusted.`);
+  }
+  return found;
+}
+
+function fromTheTarget(input: WarningInput): string[] {
+  const { logWeights, logWeightsFromReference: backward } = input;
+  if (!backward || backward.length === 0) return [];
+  const name = input.referenceName ?? "the reference samples";
+  const found: string[] = [];
+  const failed = countNonFinite(backward);
+  if (failed > 0) found.push(`${failed} of ${backward.length} paths from ${name} are not finite.`);
+
+  const own = logPartitionFunction(logWeights);
+  const both = logPartitionFromBothEnds(logWeights, backward);
+  const logZ = input.exactLogZ ?? (Number.isFinite(both.logZ) ? both.logZ : own.logZ);
+  const ess = effectiveSampleSizeWithError(logWeights);
+  const fromTarget = essFromReference(backward, logZ);
+  const ratio = ess.ess / fromTarget.ess;
+  const error = Math.hypot(ess.standardError, fromTarget.standardError);
+  if (
+    Math.max(ratio, 1 / ratio) > 1.15 &&
+    !(Math.abs(ess.ess - fromTarget.ess) <= SIGMAS * error)
+  ) {
+    const times = ratio > 1
+      ? `${ratio.toPrecision(3)} times the one`
+      : `${(1 / ratio).toPrecision(3)} times smaller than the one`;
+    const meaning = ratio > 1
+      ? "the sampler misses, or hardly visits, part of the target"
+      : `${name} miss part of what the sampler visits`;
+    found.push(
+      `The two ESS disagree: the sampler's own (${percent(ess.ess)} ± ` +
+        `${percent(ess.standardError)}) is ${times} from ${name} (${percent(fromTarget.ess)} ± ` +
+        `${percent(fromTarget.standardError)}): ${meaning}.`,
+    );
+  }
+
+  const difference = both.logZ - own.logZ;
+  const differenceError = Math.hypot(both.standardError, own.standardError);
+  if (Math.abs(difference) > Math.max(0.01, SIGMAS * differenceError)) {
+    const consequence = difference > 0
+      ? `about ${percent(1 - Math.exp(-difference))} of the target is missing from the samples`
+      : `weights of unstable steps, or ${name} that miss part of the target`;
+    found.push(
+      `log Z from the sampler (${plusMinus(own.logZ, own.standardError)}) is ` +
+        `${Math.abs(difference).toFixed(3)} ${
+          difference > 0 ? "lower" : "higher"
+        } than from both ` +
+        `ends (${plusMinus(both.logZ, both.standardError)}, Bennett): ${consequence}.`,
+    );
+  }
+  const lower = elbo(logWeights);
+  const upper = eubo(backward);
+  if (lower.mean - upper.mean > SIGMAS * Math.hypot(lower.standardError, upper.standardError)) {
+    found.push(
+      `The bounds of log Z contradict each other: ELBO ` +
+        `${plusMinus(lower.mean, lower.standardError)} lies above EUBO ` +
+        `${plusMinus(upper.mean, upper.standardError)}: ${name} and the sampler are not of the ` +
+        `same system.`,
+    );
+  } else if (
+    own.logZ - upper.mean > SIGMAS * Math.hypot(own.standardError, upper.standardError)
+  ) {
+    found.push(
+      `log Z from the sampler (${plusMinus(own.logZ, own.standardError)}) lies above its upper ` +
+        `bound from ${name} (EUBO ${plusMinus(upper.mean, upper.standardError)}).`,
+    );
+  }
+  const largest = maxLogWeightFromReference(backward, logZ);
+  if (largest > Math.log(logWeights.length)) {
+    found.push(
+      `${upperFirst(name)} hold a configuration of weight e^${largest.toFixed(1)}: ` +
+        `${logWeights.length} samples visit its surroundings less than once on average.`,
+    );
+  }
+  return found;
+}
+
+function againstExactLogZ({ logWeights, exactLogZ }: WarningInput): string[] {
+  if (exactLogZ === undefined) return [];
+  const { logZ, standardError } = logPartitionFunction(logWeights);
+  const difference = logZ - exactLogZ;
+  if (Math.abs(difference) <= SIGMAS * standardError) return [];
+  return [
+    `log Z (${plusMinus(logZ, standardError)}) is ${Math.abs(difference).toFixed(3)} ` +
+    `${difference < 0 ? "lower" : "higher"} than the exact value ${exactLogZ.toFixed(6)}.`,
+  ];
+}
+
+function aboutIdentities(identities: Identities | undefined): string[] {
+  if (!identities) return [];
+  const { virial, laplacian } = identities;
+  const found: string[] = [];
+  if (Math.abs(virial.mean - virial.expected) > SIGMAS * virial.standardError) {
+    found.push(
+      `⟨x·∇U⟩ = ${
+        plusMinus(virial.mean, virial.standardError)
+      } should be ${virial.expected}, the ` +
+        `number of degrees of freedom: the weighted samples are not in equilibrium.`,
+    );
+  }
+  if (Math.abs(laplacian.difference) > SIGMAS * laplacian.standardError) {
+    found.push(
+      `⟨|∇U|²⟩ − ⟨ΔU⟩ = ${plusMinus(laplacian.difference, laplacian.standardError)} should be 0: ` +
+        `the weighted samples are not in equilibrium.`,
+    );
+  }
+  return found;
+}
+
+const upperFirst = (text: string) => text[0].toUpperCase() + text.slice(1);
