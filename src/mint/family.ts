@@ -1,0 +1,54 @@
+/**
+ * What a density family gives the mixture. A family is a set of orthogonally invariant densities of
+ * anchored configurations; the mixture asks each component for its density under every labelling
+ * at once, so that a family can share work between labellings.
+ */
+import type { RandomStream } from "../math/random.ts";
+import type { Labellings } from "./labellings.ts";
+import type { PairGeometry } from "./pair_geometry.ts";
+
+export interface DensityFamily {
+  readonly name: string;
+  /** Numbers of one component's parameters, the logit not counted. */
+  parameterCount(particles: number, dimension: 2 | 3): number;
+  /** A component ready to be evaluated. `parameters` is its slice without the logit. */
+  component(parameters: Float64Array, particles: number, dimension: 2 | 3): ComponentDensity;
+}
+
+/** Where derivatives of a component are added. */
+export interface ComponentGradients {
+  /** ∂/∂log |x_b − x_a|, (N, N). */
+  readonly byLogRadius: Float64Array;
+  /** ∂/∂direction of x_b − x_a, (N, N, n), tangential part only needed. */
+  readonly byDirection: Float64Array;
+  /** ∂/∂parameters of the component without the logit; null: not wanted. */
+  readonly byParameters: Float64Array | null;
+}
+
+export interface ComponentDensity {
+  /**
+   * log density of every labelling g in the anchored measure ∏_{i≥1} d(x_i − x_0), to
+   * out[first + g].
+   *
+   * @param floor labellings whose log density is certainly below it may be written as −∞
+   */
+  logDensities(
+    pairs: PairGeometry,
+    labellings: Labellings,
+    floor: number,
+    out: Float64Array,
+    first: number,
+  ): void;
+
+  /** Adds weight · ∂(log density of labelling g)/∂(·) to `gradients`. */
+  addGradient(
+    pairs: PairGeometry,
+    labellings: Labellings,
+    g: number,
+    weight: number,
+    gradients: ComponentGradients,
+  ): void;
+
+  /** One draw in one orientation: places 1 to N − 1 relative to the anchor, M·n numbers. */
+  draw(random: RandomStream, out: Float64Array): void;
+}

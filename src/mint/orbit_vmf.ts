@@ -1,0 +1,173 @@
+/**
+ * Orbit von Mises-Fisher × LogNormal: log-normal distances from the anchor, and directions that are
+ * von Mises-Fisher about given ones up to a common rotation or reflection, averaged exactly.
+ *
+ * log q(X) = Σ_j [log LogNormal(r_j; ρ_j, σ_j) − (n−1) log r_j + log c_n(κ_j)] + log I(C),
+ * C = Σ_j κ_j μ_j θ_jᵀ, θ_j = x_j/r_j: a density of X, hence the Jacobian r^{-(n-1)}.
+ *
+ * Parameters of one component, M = N − 1: mu (M·n, normalised here), logRadius ρ (M), logSigma (M),
+ * logKappa (M).
+ */
+import type { RandomStream } from "../math/random.ts";
+import type { ComponentDensity, ComponentGradients, DensityFamily } from "./family.ts";
+import type { Labellings } from "./labellings.ts";
+import { logOrbitIntegral, orbitIntegralBound } from "./orbit_integral.ts";
+import type { PairGeometry } from "./pair_geometry.ts";
+import { drawVmf, logVmfConstant, vmfMeanCosine } from "./von_mises_fisher.ts";
+
+export const orbitVmf: DensityFamily = {
+  name: "orbit_vmf",
+  parameterCount: (particles, dimension) => (particles - 1) * (dimension + 3),
+  component: (parameters, particles, dimension) =>
+    new OrbitVmfComponent(parameters, particles, dimension),
+};
+
+class OrbitVmfComponent implements ComponentDensity {
+  readonly #particles: number;
+  readonly #n: 2 | 3;
+  readonly #mu: Float64Array;
+  readonly #muNorm: Float64Array;
+  readonly #logRadius: Float64Array;
+  readonly #sigma: Float64Array;
+  readonly #kappa: Float64Array;
+  readonly #meanCosine: Float64Array;
+  /** All that depends on neither positions nor labelling. */
+  readonly #constant: number;
+  /** For the present anchor, place j and particle b at j·N + b: radial term, and κ μ_j θ_abᵀ. */
+  readonly #radial: Float64Array;
+  readonly #angular: Float64Array;
+  readonly #c: Float64Array;
+  readonly #slope: Float64Array;
+
+  constructor(parameters: Float64Array, particles: number, n: 2 | 3) {
+    const m = particles - 1;
+    this.#particles = particles;
+    this.#n = n;
+    this.#mu = parameters.slice(0, m * n);
+    this.#muNorm = new Float64Array(m);
+    this.#logRadius = parameters.slice(m * n, m * (n + 1));
+    this.#sigma = parameters.slice(m * (n + 1), m * (n + 2)).map(Math.exp);
+    this.#kappa = parameters.slice(m * (n + 2), m * (n + 3)).map(Math.exp);
+    this.#meanCosine = this.#kappa.map((kappa) => vmfMeanCosine(kappa, n));
+    let constant = -0.5 * m * Math.log(2 * Math.PI);
+    for (let j = 0; j < m; j++) {
+      let square = 0;
+      for (let d = 0; d < n; d++) square += this.#mu[j * n + d] ** 2;
+      this.#muNorm[j] = Math.sqrt(square);
+      for (let d = 0; d < n; d++) this.#mu[j * n + d] /= this.#muNorm[j];
+      constant += logVmfConstant(this.#kappa[j], n) - Math.log(this.#sigma[j]);
+    }
+    this.#constant = constant;
+    this.#radial = new Float64Array(m * particles);
+    this.#angular = new Float64Array(m * particles * n * n);
+    this.#c = new Float64Array(n * n);
+    this.#slope = new Float64Array(n * n);
+  }
+
+  logDensities(
+    pairs: PairGeometry,
+    labellings: Labellings,
+    floor: number,
+    out: Float64Array,
+    first: number,
+  ): void {
+    const particles = this.#particles;
+    const n = this.#n;
+    const size = n * n;
+    const c = this.#c;
+    const assigned = labellings.particles;
+    let anchor = -1;
+    for (let g = 0; g < labellings.count; g++) {
+      const row = g * particles;
+      if (assigned[row] !== anchor) this.#tabulate(pairs, anchor = assigned[row]);
+      let sum = this.#constant;
+      c.fill(0);
+      for (let j = 0; j < particles - 1; j++) {
+        const at = j * particles + assigned[row + j + 1];
+        sum += this.#radial[at];
+        for (let i = 0; i < size; i++) c[i] += this.#angular[at * size + i];
+      }
+      if (sum + orbitIntegralBound(c, n) < floor) out[first + g] = -Infinity;
+      else out[first + g] = sum + logOrbitIntegral(c, n);
+    }
+  }
+
+  /** Terms of every place j with every particle b, seen from one anchor. */
+  #tabulate(pairs: PairGeometry, anchor: number): void {
+    const particles = this.#particles;
+    const n = this.#n;
+    for (let j = 0; j < particles - 1; j++) {
+      for (let b = 0; b < particles; b++) {
+        if (b === anchor) continue;
+        const pair = anchor * particles + b;
+        const at = j * particles + b;
+        const z = (pairs.logRadius[pair] - this.#logRadius[j]) / this.#sigma[j];
+        this.#radial[at] = -0.5 * z * z - n * pairs.logRadius[pair];
+        for (let d = 0; d < n; d++) {
+          const scaled = this.#kappa[j] * this.#mu[j * n + d];
+          for (let e = 0; e < n; e++) {
+            this.#angular[(at * n + d) * n + e] = scaled * pairs.direction[pair * n + e];
+          }
+        }
+      }
+    }
+  }
+
+  addGradient(
+    pairs: PairGeometry,
+    labellings: Labellings,
+    g: number,
+    weight: number,
+    gradients: ComponentGradients,
+  ): void {
+    const particles = this.#particles;
+    const n = this.#n;
+    const m = particles - 1;
+    const mu = this.#mu;
+    const direction = pairs.direction;
+    const c = this.#c.fill(0);
+    const slope = this.#slope;
+    const row = g * particles;
+    const base = labellings.particles[row] * particles;
+    for (let j = 0; j < m; j++) {
+      const pair = base + labellings.particles[row + j + 1];
+      for (let d = 0; d < n; d++) {
+        const scaled = this.#kappa[j] * mu[j * n + d];
+        for (let e = 0; e < n; e++) c[d * n + e] += scaled * direction[pair * n + e];
+      }
+    }
+    logOrbitIntegral(c, n, slope);
+    const out = gradients.byParameters;
+    for (let j = 0; j < m; j++) {
+      const pair = base + labellings.particles[row + j + 1];
+      const kappa = this.#kappa[j];
+      const z = (pairs.logRadius[pair] - this.#logRadius[j]) / this.#sigma[j];
+      gradients.byLogRadius[pair] += weight * (-z / this.#sigma[j] - n);
+      let cosine = 0; // μᵀ S θ, S = ∂log I/∂C
+      for (let e = 0; e < n; e++) {
+        let byTheta = 0;
+        for (let d = 0; d < n; d++) byTheta += mu[j * n + d] * slope[d * n + e];
+        gradients.byDirection[pair * n + e] += weight * kappa * byTheta;
+        cosine += byTheta * direction[pair * n + e];
+      }
+      if (!out) continue;
+      for (let d = 0; d < n; d++) {
+        let byMu = 0;
+        for (let e = 0; e < n; e++) byMu += slope[d * n + e] * direction[pair * n + e];
+        out[j * n + d] += weight * kappa * (byMu - cosine * mu[j * n + d]) / this.#muNorm[j];
+      }
+      out[m * n + j] += weight * z / this.#sigma[j];
+      out[m * (n + 1) + j] += weight * (z * z - 1);
+      out[m * (n + 2) + j] += weight * kappa * (cosine - this.#meanCosine[j]);
+    }
+  }
+
+  draw(random: RandomStream, out: Float64Array): void {
+    const n = this.#n;
+    for (let j = 0; j < this.#particles - 1; j++) {
+      drawVmf(random, this.#mu, j * n, this.#kappa[j], n, out);
+      const radius = Math.exp(this.#logRadius[j] + this.#sigma[j] * random.normal());
+      for (let d = 0; d < n; d++) out[j * n + d] *= radius;
+    }
+  }
+}
