@@ -1,0 +1,169 @@
+/** Where Mint starts: components at minimised random configurations. */
+import type { MintConfig } from "../config/config.ts";
+import { InputError } from "../errors.ts";
+import { descend } from "../math/lbfgs.ts";
+import { RandomStream, Stream } from "../math/random.ts";
+import type { System } from "../systems/system.ts";
+import { mintComponentSize, type MintModel } from "./model.ts";
+import { MintDensity } from "./mixture.ts";
+
+/** A minimised configuration, particle 0 at the origin. */
+export interface MintStart {
+  readonly positions: Float64Array;
+  readonly energy: number;
+  /** All pair distances in ascending order: equal for copies of one minimum. */
+  readonly distances: Float64Array;
+}
+
+/** Pair distances closer than this fraction of the length scale count as the same minimum. */
+const SAME = 0.02;
+
+/**
+ * Minimises `count` random configurations (numbers of the stream `starts`, start s from sample s).
+ * Sorted by energy; starts that end at no finite energy are left out.
+ */
+export function minimisedStarts(
+  system: System,
+  count: number,
+  descentSteps: number,
+  seed: number,
+): MintStart[] {
+  const { particles, dimension: n } = system;
+  const starts: MintStart[] = [];
+  // A cloud about as dense as the relaxed system: N cells of one length scale each.
+  const spread = 0.6 * system.lengthScale * particles ** (1 / n);
+  for (let s = 0; s < count; s++) {
+    const random = new RandomStream(seed, Stream.starts, s);
+    const positions = new Float64Array(particles * n);
+    for (let i = 0; i < positions.length; i++) positions[i] = spread * random.normal();
+    const energy = descend(
+      (x, gradient) => system.energyAndGradient(x, gradient),
+      positions,
+      descentSteps,
+      0.5 * system.lengthScale,
+    );
+    if (!Number.isFinite(energy)) continue;
+    for (let i = particles - 1; i >= 0; i--) {
+      for (let d = 0; d < n; d++) positions[i * n + d] -= positions[d];
+    }
+    starts.push({ positions, energy, distances: pairDistances(positions, particles, n) });
+  }
+  return starts.sort((a, b) => a.energy - b.energy);
+}
+
+function pairDistances(x: Float64Array, particles: number, n: number): Float64Array {
+  const distances = new Float64Array(particles * (particles - 1) / 2);
+  let at = 0;
+  for (let i = 0; i < particles; i++) {
+    for (let j = i + 1; j < particles; j++) {
+      let square = 0;
+      for (let d = 0; d < n; d++) square += (x[i * n + d] - x[j * n + d]) ** 2;
+      distances[at++] = Math.sqrt(square);
+    }
+  }
+  return distances.sort();
+}
+
+/** The first of every set of equal minima, in the order given. */
+export function distinctStarts(starts: readonly MintStart[], lengthScale: number): MintStart[] {
+  const kept: MintStart[] = [];
+  for (const start of starts) {
+    const known = kept.some((other) =>
+      start.distances.every((d, i) => Math.abs(d - other.distances[i]) < SAME * lengthScale)
+    );
+    if (!known) kept.push(start);
+  }
+  return kept;
+}
+
+/** Root mean square coordinate about the centre of mass, per degree of freedom. */
+function rmsCoordinate(start: MintStart, particles: number, n: number): number {
+  let square = 0;
+  for (const d of start.distances) square += d * d;
+  // Σ_i |x_i − com|² = Σ_{i<j} d_ij² / N.
+  return Math.sqrt(square / particles / ((particles - 1) * n));
+}
+
+/**
+ * The untrained prior of a system.
+ *
+ * @throws InputError where the configuration cannot be a density, or no start can be minimised
+ */
+export function initialiseMint(system: System, config: MintConfig, seed: number): MintModel {
+  const { particles, dimension } = system;
+  const needed = config.components > 0 || config.broad.scale === "auto";
+  const starts = needed
+    ? minimisedStarts(system, Math.max(1, config.starts), config.descentSteps, seed)
+    : [];
+  if (needed && starts.length === 0) {
+    throw new InputError(
+      `mint.starts: none of ${config.starts} random configurations of ${system.name} could be minimised`,
+    );
+  }
+  let broadScale: number;
+  if (config.broad.scale === "auto") {
+    let mean = 0;
+    for (const start of starts) mean += rmsCoordinate(start, particles, dimension) / starts.length;
+    broadScale = BROAD_FACTOR * mean;
+  } else broadScale = config.broad.scale;
+
+  const size = mintComponentSize(particles, dimension);
+  const model: MintModel = {
+    family: config.family,
+    components: config.components,
+    particles,
+    dimension,
+    symmetrise: config.symmetrise,
+    identicalParticles: system.identicalParticles,
+    broadWeight: config.broad.weight,
+    broadScale,
+    parameters: new Float64Array(config.components * size),
+  };
+  if (config.components > 0) {
+    const chosen = chooseStarts(starts, system.lengthScale, config.components);
+    chosen.forEach(({ start, widen }, k) => {
+      const slice = model.parameters.subarray(k * size, (k + 1) * size);
+      placeComponent(slice, start, config.initialWidth * widen, particles, dimension);
+    });
+  }
+  new MintDensity(model); // refuses what cannot be a density, before any training
+  return model;
+}
+
+/** The broad scale over the minima's rms coordinate: thermal samples are wider than minima. */
+const BROAD_FACTOR = 1.1;
+
+/**
+ * K starts: the distinct minima first, lowest energy first; then all over again with other widths,
+ * so that components of one minimum can part.
+ */
+function chooseStarts(
+  starts: readonly MintStart[],
+  lengthScale: number,
+  components: number,
+): { start: MintStart; widen: number }[] {
+  const distinct = distinctStarts(starts, lengthScale);
+  return Array.from({ length: components }, (_, k) => {
+    const round = Math.floor(k / distinct.length);
+    return { start: distinct[k % distinct.length], widen: 1.5 ** round };
+  });
+}
+
+/** logit 0, directions and radii of the start, radial and angular standard deviation `width`. */
+function placeComponent(
+  slice: Float64Array,
+  start: MintStart,
+  width: number,
+  particles: number,
+  n: 2 | 3,
+): void {
+  const m = particles - 1;
+  for (let j = 0; j < m; j++) {
+    const x = start.positions.subarray((j + 1) * n, (j + 2) * n);
+    const radius = Math.hypot(...x);
+    for (let d = 0; d < n; d++) slice[1 + j * n + d] = x[d] / radius;
+    slice[1 + m * n + j] = Math.log(radius);
+    slice[1 + m * (n + 1) + j] = Math.log(width / radius);
+    slice[1 + m * (n + 2) + j] = 2 * Math.log(radius / width);
+  }
+}

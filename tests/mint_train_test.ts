@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import type { MintConfig } from "../src/config/config.ts";
+import { preset } from "../src/config/presets.ts";
+import { adamUpdate, clipNorm, cosineSchedule, newAdamState } from "../src/math/adam.ts";
+import { descend } from "../src/math/lbfgs.ts";
+import { addRepulsion, temperedWeights } from "../src/mint/loss.ts";
+import { distinctStarts, initialiseMint, minimisedStarts } from "../src/mint/start.ts";
+import { localMintJobs, MintTraining } from "../src/mint/train.ts";
+import { InputError } from "../src/errors.ts";
+import { createSystem } from "../src/systems/create.ts";
+import { randomMint } from "./mint_helpers.ts";
+
+const dw4 = preset("dw4");
+const system = createSystem(dw4.system);
+const small: MintConfig = { ...dw4.mint, components: 4, starts: 8, iterations: 12, samples: 32 };
+
+Deno.test("Adam's first steps are the learning rate along the gradient's signs", () => {
+  const state = newAdamState(2);
+  const parameters = Float64Array.of(1, -1);
+  adamUpdate(state, parameters, Float64Array.of(3, -0.01), 0.1);
+  assert.ok(Math.abs(parameters[0] - 0.9) < 1e-6 && Math.abs(parameters[1] + 0.9) < 1e-6);
+  assert.equal(state.step, 1);
+  const gradient = Float64Array.of(3, 4);
+  assert.equal(clipNorm(gradient, 1), 5);
+  assert.deepEqual([...gradient], [3 / 5, 4 / 5]);
+  assert.equal(cosineSchedule(0, 100, 0.05), 1);
+  assert.ok(Math.abs(cosineSchedule(100, 100, 0.05) - 0.05) < 1e-15);
+  assert.equal(cosineSchedule(0, 100, 0.05, 4), 0.2);
+});
+
+Deno.test("descend finds the minimum of the Rosenbrock function", () => {
+  const x = Float64Array.of(-1.2, 1);
+  const value = descend(
+    (at, gradient) => {
+      const d = at[1] - at[0] * at[0];
+      gradient[0] = -2 * (1 - at[0]) - 400 * at[0] * d;
+      gradient[1] = 200 * d;
+      return (1 - at[0]) ** 2 + 100 * d * d;
+    },
+    x,
+    200,
+    1,
+  );
+  assert.ok(value < 1e-12 && Math.abs(x[0] - 1) < 1e-5, `${value} at ${x}`);
+});
+
+Deno.test("weights are tempered just enough, and NaN weighs nothing", () => {
+  const even = temperedWeights(Float64Array.of(1, 1, 1, NaN), 0.1);
+  assert.equal(even.exponent, 1);
+  assert.deepEqual([...even.weights], [1 / 3, 1 / 3, 1 / 3, 0]);
+  assert.ok(Math.abs(even.logZ - (1 + Math.log(3 / 4))) < 1e-14);
+  const steep = temperedWeights(Float64Array.from({ length: 100 }, (_, i) => 5 * i), 0.1);
+  assert.ok(steep.exponent < 1 && steep.ess < 0.02);
+  let [sum, squares] = [0, 0];
+  for (const w of steep.weights) [sum, squares] = [sum + w, squares + w * w];
+  assert.ok(Math.abs(sum - 1) < 1e-12 && Math.abs(1 / squares / 100 - 0.1) < 1e-6);
+  const dead = temperedWeights(Float64Array.of(-Infinity, NaN), 0.1);
+  assert.deepEqual([...dead.weights], [0, 0]);
+});
+
+Deno.test("the repulsion's gradient agrees with finite differences, n = 2 and 3", () => {
+  for (const dimension of [2, 3] as const) {
+    const model = randomMint({ particles: 4, dimension, components: 3, symmetrise: false });
+    const gradient = new Float64Array(model.parameters.length);
+    const value = addRepulsion(model, 0.7, gradient);
+    assert.ok(value > 0);
+    for (let i = 0; i < gradient.length; i++) {
+      const at = (delta: number) => {
+        const parameters = model.parameters.slice();
+        parameters[i] += delta;
+        return addRepulsion({ ...model, parameters }, 0.7, new Float64Array(gradient.length));
+      };
+      const difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+      assert.ok(Math.abs(difference - gradient[i]) < 1e-8, `${i}: ${difference} ${gradient[i]}`);
+    }
+  }
+});
+
+Deno.test("starts are minima of the energy, and copies are recognised", () => {
+  const starts = minimisedStarts(system, 30, 400, 1);
+  assert.equal(starts.length, 30);
+  const gradient = new Float64Array(8);
+  for (const start of starts) {
+    system.energyAndGradient(start.positions, gradient);
+    assert.ok(Math.hypot(...gradient) < 1e-4);
+    assert.deepEqual([...start.positions.slice(0, 2)], [0, 0]);
+  }
+  const distinct = distinctStarts(starts, system.lengthScale);
+  assert.ok(distinct.length >= 3 && distinct.length <= 12, `${distinct.length}`);
+});
+
+Deno.test("initialiseMint: fixed and automatic broad scale, no components, bad configurations", () => {
+  const model = initialiseMint(system, small, 1);
+  assert.ok(model.broadScale > 1 && model.broadScale < 5);
+  assert.equal(model.parameters.length, 4 * 16);
+  const broad = initialiseMint(
+    system,
+    { ...small, components: 0, broad: { weight: 1, scale: 2 } },
+    1,
+  );
+  assert.equal(broad.parameters.length, 0);
+  assert.equal(broad.broadScale, 2);
+  assert.throws(() => initialiseMint(system, { ...small, components: 0 }, 1), InputError);
+});
+
+Deno.test("training improves the batch ESS, and resumes to the same bits", async () => {
+  const model = initialiseMint(system, small, 3);
+  const jobs = localMintJobs(system);
+  const whole = new MintTraining(model, small, 3);
+  const reports = [];
+  for (let i = 0; i < small.iterations; i++) reports.push(await whole.step(jobs));
+  const first = new MintTraining(model, small, 3);
+  for (let i = 0; i < 5; i++) await first.step(jobs);
+  const second = new MintTraining(model, small, 3, structuredClone(first.state()));
+  assert.equal(second.iteration, 5);
+  while (second.iteration < small.iterations) await second.step(jobs);
+  assert.deepEqual(second.state(), whole.state());
+  assert.notDeepEqual(second.model.parameters, model.parameters);
+  assert.ok(reports.every((r) => Number.isFinite(r.loss) && r.temperingExponent <= 1));
+});
