@@ -12,7 +12,8 @@ import {
   squaredWasserstein2,
   weightedHistogram,
 } from "../src/sampling/observables.ts";
-import { relabel, relabelledResample, systematicResample } from "../src/sampling/resample.ts";
+import { relabel } from "../src/sampling/draw.ts";
+import { resampledPositions, systematicResample } from "../src/sampling/resample.ts";
 import { warnings } from "../src/sampling/warnings.ts";
 import type { System } from "../src/systems/system.ts";
 import { quadrature } from "../tools/dw4_exact.ts";
@@ -165,14 +166,18 @@ Deno.test("systematic resampling gives every sample floor or ceil of its expecte
   assert.throws(() => systematicResample(Float64Array.of(-Infinity, NaN), 3, 0), /no sample/);
 });
 
+Deno.test("resampled positions are copies of the samples that carry weight", () => {
+  const W = Float64Array.of(-Infinity, Math.log(1), NaN, Math.log(3));
+  const positions = Float32Array.from({ length: 8 }, (_, i) => i);
+  assert.deepEqual([...resampledPositions(positions, W, 2, 4, 3)], [2, 3, 6, 7, 6, 7, 6, 7]);
+});
+
 Deno.test("relabelling permutes within groups only, every permutation equally often", () => {
-  const labelling = { particles: 4, dimension: 2, identicalParticles: [[0, 1, 3]] };
-  const n = 6000;
-  const positions = Float64Array.from({ length: n * 8 }, (_, i) => (i % 8) / 2 | 0);
-  const counts = new Map<string, number>();
-  const relabelled = relabel(positions, labelling, 7);
+  const system = { ...oscillator(4, 1), identicalParticles: [[0, 1, 3]] };
+  const n = 6000, counts = new Map<string, number>();
   for (let s = 0; s < n; s++) {
-    const x = relabelled.subarray(s * 8, s * 8 + 8);
+    const x = Float64Array.of(0, 0, 1, 1, 2, 2, 3, 3);
+    relabel(x, system, new RandomStream(7, Stream.test, s));
     for (let i = 0; i < 8; i += 2) assert.equal(x[i], x[i + 1], "coordinates stay together");
     const key = `${x[0]}${x[2]}${x[4]}${x[6]}`;
     counts.set(key, (counts.get(key) ?? 0) + 1);
@@ -181,18 +186,6 @@ Deno.test("relabelling permutes within groups only, every permutation equally of
   // χ² with 5 degrees of freedom: above 27.9 once in 26,000.
   const chi2 = [...counts.values()].reduce((sum, c) => sum + (c - 1000) ** 2 / 1000, 0);
   assert.ok(chi2 < 27.9, `χ² = ${chi2}`);
-
-  const W = new Float64Array(n).fill(-Infinity);
-  W[5] = 0;
-  const copies = relabelledResample(
-    positions.map((x, i) => 10 * Math.floor(i / 8) + x),
-    W,
-    labelling,
-    9,
-    3,
-  );
-  assert.equal(copies.length, 9 * 8);
-  for (let s = 0; s < 9; s++) assert.equal(copies[8 * s + 4], 52);
 });
 
 Deno.test("exact values are found by parameters, not by name", () => {

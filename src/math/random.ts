@@ -16,6 +16,7 @@ export const Stream = {
   network: 7,
   relabel: 8,
   mintBatch: 9,
+  resample: 10,
   test: 15,
 } as const;
 export type Stream = (typeof Stream)[keyof typeof Stream];

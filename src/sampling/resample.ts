@@ -1,4 +1,4 @@
-/** Resampling and relabelling of weighted samples. */
+/** Equally weighted samples from weighted ones. */
 import { RandomStream, Stream } from "../math/random.ts";
 import { normalisedWeights } from "./weights.ts";
 
@@ -14,7 +14,7 @@ export function systematicResample(
   const weights = normalisedWeights(logWeights);
   const last = weights.findLastIndex((w) => w > 0);
   if (last < 0) throw new RangeError("Cannot resample: no sample has any weight");
-  const offset = new RandomStream(seed, Stream.relabel, 0).uniform();
+  const offset = new RandomStream(seed, Stream.resample, 0).uniform();
   const chosen = new Uint32Array(count);
   let cumulative = weights[0];
   for (let k = 0, i = 0; k < count; k++) {
@@ -25,57 +25,22 @@ export function systematicResample(
   return chosen;
 }
 
-/** How identical particles are named in flat positions (n, N, dimension). */
-export interface Labelling {
-  readonly particles: number;
-  readonly dimension: number;
-  /** Groups of interchangeable particles. */
-  readonly identicalParticles: readonly (readonly number[])[];
-}
-
-/** A copy of the positions in which every sample's identical particles are permuted at random. */
-export function relabel(
-  positions: ArrayLike<number>,
-  labelling: Labelling,
-  seed: number,
-): Float64Array {
-  const { particles, dimension, identicalParticles } = labelling;
-  const size = particles * dimension;
-  const out = Float64Array.from(positions);
-  for (let s = 0; s < positions.length / size; s++) {
-    const random = new RandomStream(seed, Stream.relabel, s + 1);
-    for (const group of identicalParticles) {
-      const order = group.slice();
-      for (let i = order.length - 1; i > 0; i--) { // Fisher-Yates
-        const j = random.integer(i + 1);
-        [order[i], order[j]] = [order[j], order[i]];
-      }
-      group.forEach((particle, i) => {
-        for (let a = 0; a < dimension; a++) {
-          out[s * size + particle * dimension + a] = positions[s * size + order[i] * dimension + a];
-        }
-      });
-    }
-  }
-  return out;
-}
-
 /**
- * Target samples made without reference data: weighted samples resampled, and their identical
- * particles relabelled at random, which leaves p unchanged. Backward paths from them show labellings
- * the sampler misses; what it misses under every labelling stays unseen.
+ * `count` equally weighted configurations of `size` numbers each. Their identical particles
+ * relabelled at random (drawBackward does it), they stand in for reference samples where there are
+ * none: p does not change, and backward paths from them show labellings the sampler misses. What it
+ * misses under every labelling stays unseen.
  */
-export function relabelledResample(
+export function resampledPositions(
   positions: Float32Array | Float64Array,
   logWeights: Float64Array,
-  labelling: Labelling,
+  size: number,
   count: number,
   seed: number,
 ): Float64Array {
-  const size = labelling.particles * labelling.dimension;
   const chosen = new Float64Array(count * size);
   systematicResample(logWeights, count, seed).forEach((sample, k) => {
     chosen.set(positions.subarray(sample * size, (sample + 1) * size), k * size);
   });
-  return relabel(chosen, labelling, seed);
+  return chosen;
 }

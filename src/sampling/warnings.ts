@@ -24,7 +24,7 @@ const SIGMAS = 3;
 export interface WarningInput {
   /** W of forward paths, in the order they were drawn. */
   logWeights: Float64Array;
-  /** W of backward paths from target samples, or from `relabelledResample` of the own samples. */
+  /** W of backward paths from target samples, or from `resampledPositions` of the own samples. */
   logWeightsFromReference?: Float64Array;
   /** What those target samples are, for the wording; "the reference samples" by default. */
   referenceName?: string;
