@@ -123,7 +123,7 @@ export class JulepTraining {
 
   /** The model to sample with: parameters averaged over the last iterations. */
   get averaged(): JulepModel {
-    return unflatten(this.#model, this.#average);
+    return averagedJulep(this.state());
   }
 
   state(): JulepTrainingState {
@@ -263,6 +263,11 @@ function flatten(model: JulepModel): Float64Array {
 function unflatten(model: JulepModel, flat: Float64Array): JulepModel {
   const size = model.parameters.length;
   return { ...model, parameters: flat.slice(0, size), logStepSize: flat.slice(size) };
+}
+
+/** The model to sample with: parameters averaged over the last iterations of training. */
+export function averagedJulep(state: JulepTrainingState): JulepModel {
+  return unflatten(state.model, state.average);
 }
 
 /** Number of network parameters of a model. */

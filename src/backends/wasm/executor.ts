@@ -17,11 +17,11 @@ import {
 import type { ExecutorOptions } from "../create.ts";
 import { ExactParts } from "../exact.ts";
 import { intoGauge } from "../reference/julep.ts";
-import { packEgnn, type PackedEgnn } from "./egnn.ts";
+import { type PackedEgnn, packEgnn } from "./egnn.ts";
 import { fromBlocks, type JulepAddresses, packJulepJob, toBlocks } from "./julep.ts";
 import { KernelMemory } from "./memory.ts";
 import { type KernelInstance, loadKernels } from "./module.ts";
-import { packMint, type PackedMint } from "./orbit_vmf.ts";
+import { type PackedMint, packMint } from "./orbit_vmf.ts";
 
 export class WasmExecutor implements Executor {
   readonly name = "wasm";

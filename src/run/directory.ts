@@ -1,0 +1,157 @@
+/** The files of a run's folder, and what is read back from them. */
+import { join } from "node:path";
+import type { RunConfig } from "../config/config.ts";
+import { readConfigFile } from "../config/load.ts";
+import { InputError } from "../errors.ts";
+import { loadCheckpoint, saveCheckpoint } from "../io/checkpoint.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { toJson } from "../io/json.ts";
+import type { JulepTrainingState } from "../julep/train.ts";
+import type { MintModel } from "../mint/model.ts";
+import type { MintTrainingState } from "../mint/train.ts";
+import { createSystem } from "../systems/create.ts";
+import { VERSION } from "../version.ts";
+import { pack, unpack } from "./state.ts";
+
+export const files = {
+  config: (dir: string) => join(dir, "config.json"),
+  mintCurve: (dir: string) => join(dir, "mint_curve.csv"),
+  julepCurve: (dir: string) => join(dir, "julep_curve.csv"),
+  metrics: (dir: string) => join(dir, "metrics.json"),
+  evaluation: (dir: string) => join(dir, "evaluation.json"),
+  timing: (dir: string) => join(dir, "timing.json"),
+  report: (dir: string) => join(dir, "report.html"),
+};
+
+/** Rows of numbers under named columns; NaN where a figure was not finite. */
+export interface Curve {
+  readonly columns: readonly string[];
+  rows: number[][];
+}
+
+/**
+ * Where training stands. No clock and no machine in it: a run that was stopped and resumed ends
+ * with the same bytes as one that was not.
+ */
+export interface TrainingState {
+  stage: "mint" | "julep" | "done";
+  mint: MintModel;
+  mintTraining: MintTrainingState | null;
+  julep: JulepTrainingState | null;
+  mintCurve: Curve;
+  julepCurve: Curve;
+}
+
+interface PackedCurve {
+  columns: string[];
+  values: Float64Array;
+}
+
+const packCurve = ({ columns, rows }: Curve): PackedCurve => ({
+  columns: [...columns],
+  values: Float64Array.from(rows.flat()),
+});
+
+function unpackCurve({ columns, values }: PackedCurve): Curve {
+  const rows: number[][] = [];
+  for (let at = 0; at < values.length; at += columns.length) {
+    rows.push([...values.subarray(at, at + columns.length)]);
+  }
+  return { columns, rows };
+}
+
+export async function saveTraining(
+  dir: string,
+  config: RunConfig,
+  state: TrainingState,
+): Promise<void> {
+  const { tensors, json } = pack({
+    ...state,
+    mintCurve: packCurve(state.mintCurve),
+    julepCurve: packCurve(state.julepCurve),
+  });
+  await saveCheckpoint(dir, {
+    tensors,
+    metadata: {
+      version: VERSION,
+      config: JSON.stringify(config),
+      system_hash: createSystem(config.system).hash,
+      stage: state.stage,
+      state: json,
+    },
+  });
+}
+
+/** The newest valid checkpoint of a folder; null when it has none yet. */
+export async function loadTraining(
+  dir: string,
+  config: RunConfig,
+): Promise<TrainingState | null> {
+  const checkpoint = await loadCheckpoint(dir);
+  if (!checkpoint) return null;
+  const { metadata, tensors } = checkpoint;
+  if (metadata.config !== JSON.stringify(config)) {
+    throw new InputError(
+      `${
+        files.config(dir)
+      } is not the configuration that the checkpoint beside it was trained with`,
+    );
+  }
+  const state = unpack(tensors, metadata.state) as TrainingState & {
+    mintCurve: PackedCurve;
+    julepCurve: PackedCurve;
+  };
+  return {
+    ...state,
+    mintCurve: unpackCurve(state.mintCurve),
+    julepCurve: unpackCurve(state.julepCurve),
+  };
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/** config.json of a run's folder. Throws InputError when the folder holds no run. */
+export async function readRunConfig(dir: string): Promise<RunConfig> {
+  if (!await exists(files.config(dir))) {
+    throw new InputError(`${dir} holds no run: there is no ${files.config(dir)}`);
+  }
+  return readConfigFile(files.config(dir));
+}
+
+/** Configuration and finished training of a folder. Throws InputError when training is not done. */
+export async function openRun(
+  dir: string,
+): Promise<{ config: RunConfig; state: TrainingState; trainSeconds: number }> {
+  const config = await readRunConfig(dir);
+  const state = await loadTraining(dir, config);
+  if (!state || state.stage !== "done") {
+    throw new InputError(
+      `${dir}: training is not finished; continue it with: mintjulep train ${dir} --resume`,
+    );
+  }
+  return { config, state, trainSeconds: (await readTiming(dir)).trainSeconds };
+}
+
+/** Seconds spent in training so far, all sessions together; 0 when not known. */
+export async function readTiming(dir: string): Promise<{ trainSeconds: number }> {
+  try {
+    const value = JSON.parse(await Deno.readTextFile(files.timing(dir)));
+    return { trainSeconds: Number(value.trainSeconds) || 0 };
+  } catch {
+    return { trainSeconds: 0 };
+  }
+}
+
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFileAtomic(path, toJson(value) + "\n");
+}

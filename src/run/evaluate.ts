@@ -1,0 +1,214 @@
+/** `evaluate`: exact weights, two-sided diagnostics and the control of a trained run. */
+import { type BackendChoice, selectBackend } from "../backends/select.ts";
+import { readReference } from "../io/samples.ts";
+import { averagedJulep } from "../julep/train.ts";
+import { exactValues } from "../sampling/exact.ts";
+import { essFromReference } from "../sampling/diagnostics.ts";
+import { type Identities, identities } from "../sampling/identities.ts";
+import type { WeightedSamples } from "../sampling/draw.ts";
+import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
+import { warnings } from "../sampling/warnings.ts";
+import { createSystem } from "../systems/create.ts";
+import type { System } from "../systems/system.ts";
+import { ExecutorPool } from "../workers/pool.ts";
+import { files, openRun, writeJson } from "./directory.ts";
+import {
+  type ForwardFigures,
+  forwardFigures,
+  type ReferenceFigures,
+  referenceFigures,
+} from "./figures.ts";
+import { RunJobs } from "./jobs.ts";
+import { type Progress, silent } from "./progress.ts";
+import { writeReport } from "./report.ts";
+import { backward, forward, priorWeights, priorWeightsAt, trainControl } from "./session.ts";
+
+export interface EvaluateOptions {
+  /** Paths in all, shared out among the seeds. */
+  readonly samples: number;
+  /** Kernels per path; the trained number by default. */
+  readonly steps?: number;
+  /** Independent sets: seeds seed, seed + 1, ... */
+  readonly seeds: number;
+  /** .npy of target samples, (S, N·n) or (S, N, n). */
+  readonly reference?: string;
+  readonly control: boolean;
+  readonly workers?: number;
+  readonly backend: BackendChoice;
+  readonly signal?: AbortSignal;
+  readonly progress?: Progress;
+}
+
+/** The prior alone: importance sampling without any path. */
+export interface PriorFigures {
+  ess: number;
+  logZ: number;
+  logZStdErr: number;
+  essFromReference?: number;
+}
+
+export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures> {
+  system: string;
+  definition: string;
+  hash: string;
+  preset: string;
+  backend: string;
+  workers: number;
+  steps: number;
+  seeds: number[];
+  essPerSeed: number[];
+  logZPerSeed: number[];
+  /** Gradients of the target's energy per path, and one energy at its end. */
+  energyEvaluationsPerSample: number;
+  exactLogZ?: number;
+  exactMeanEnergy?: number;
+  exactMeanPairDistance?: number;
+  trainSeconds: number;
+  sampleSeconds: number;
+  prior: PriorFigures;
+  identities: Identities;
+  control?: ForwardFigures & Partial<ReferenceFigures> & { stepSizes: number[] };
+  warnings: string[];
+}
+
+/** Paths in the estimate of the two identities: each costs a finite-difference Laplacian. */
+const IDENTITY_SAMPLES = 5000;
+
+/** Throws InputError for a folder without a finished run or an unreadable reference. */
+export async function evaluateRun(dir: string, options: EvaluateOptions): Promise<EvaluateReport> {
+  const { progress = silent, signal, samples } = options;
+  const { config, state, trainSeconds } = await openRun(dir);
+  const system = createSystem(config.system);
+  const steps = options.steps ?? config.julep.steps;
+  const reference = options.reference
+    ? thin(
+      await readReference(options.reference, system.particles, system.dimension),
+      system,
+      samples,
+    )
+    : null;
+  const backend = selectBackend(options.backend);
+  progress.note(`system ${system.definition}`);
+  progress.note(`hash ${system.hash}`);
+  await using pool = await ExecutorPool.start({ backend, workers: options.workers });
+  const jobs = new RunJobs(pool, config.system, signal);
+  const sampler = { system, mint: state.mint, julep: averagedJulep(state.julep!), jobs, progress };
+
+  const seeds = Array.from(
+    { length: Math.min(options.seeds, samples) },
+    (_, k) => config.seed + k,
+  );
+  const sets: WeightedSamples[] = [];
+  for (const [k, seed] of seeds.entries()) {
+    const share = Math.floor((k + 1) * samples / seeds.length) -
+      Math.floor(k * samples / seeds.length);
+    sets.push(await forward(sampler, share, steps, seed, `Sampling, seed ${seed}`));
+  }
+  const drawn = concatenate(sets);
+  const back = reference ? await backward(sampler, reference, steps, config.seed) : null;
+  const figures = forwardFigures(system, drawn);
+  const known = exactValues(config.system);
+  const prior = await priorWeights(sampler, samples, config.seed);
+  const priorLogZ = logPartitionFunction(prior);
+  const moments = identities(
+    system,
+    drawn.positions.subarray(0, IDENTITY_SAMPLES * system.particles * system.dimension),
+    drawn.logWeights.subarray(0, IDENTITY_SAMPLES),
+  );
+  const report: EvaluateReport = {
+    system: system.name,
+    definition: system.definition,
+    hash: system.hash,
+    preset: config.preset,
+    backend,
+    workers: pool.workers,
+    steps,
+    seeds,
+    essPerSeed: sets.map((s) => effectiveSampleSize(s.logWeights)),
+    logZPerSeed: sets.map((s) => logPartitionFunction(s.logWeights).logZ),
+    energyEvaluationsPerSample: steps + 1,
+    ...figures,
+    ...(back ? referenceFigures(system, drawn, back) : {}),
+    ...(known?.exact
+      ? {
+        exactLogZ: known.logZ.value,
+        exactMeanEnergy: known.meanEnergy.value,
+        exactMeanPairDistance: known.meanPairDistance?.value,
+      }
+      : {}),
+    trainSeconds,
+    sampleSeconds: drawn.seconds,
+    prior: {
+      ess: effectiveSampleSize(prior),
+      logZ: priorLogZ.logZ,
+      logZStdErr: priorLogZ.standardError,
+    },
+    identities: moments,
+    warnings: warnings({
+      logWeights: drawn.logWeights,
+      logWeightsFromReference: back?.logWeights,
+      exactLogZ: known?.exact ? known.logZ.value : undefined,
+      identities: moments,
+      priorMissesLabellings: state.mint.components > 0 && !state.mint.symmetrise &&
+        system.identicalParticles.some((group) => group.length > 1),
+    }),
+  };
+  if (back) {
+    const logZ = known?.exact ? known.logZ.value : report.logZBothEnds!;
+    report.prior.essFromReference = essFromReference(await priorWeightsAt(sampler, back), logZ).ess;
+  }
+  if (options.control) {
+    const model = await trainControl(sampler, config, steps);
+    const control = { ...sampler, julep: model };
+    const own = await forward(control, samples, steps, config.seed, "Control");
+    const ownBack = reference
+      ? await backward(control, reference, steps, config.seed, "Control, backward")
+      : null;
+    report.control = {
+      ...forwardFigures(system, own),
+      ...(ownBack ? referenceFigures(system, own, ownBack) : {}),
+      stepSizes: [...model.logStepSize].map(Math.exp),
+    };
+  }
+  await writeJson(files.evaluation(dir), report);
+  await writeReport(dir, config, system, state, {
+    drawn,
+    backward: back ?? undefined,
+    priorLogWeights: prior,
+    evaluation: report,
+  });
+  return report;
+}
+
+/** At most `count` configurations, evenly spaced. */
+function thin(reference: Float64Array, system: System, count: number): Float64Array {
+  const size = system.particles * system.dimension;
+  const total = reference.length / size;
+  if (total <= count) return reference;
+  const out = new Float64Array(count * size);
+  for (let k = 0; k < count; k++) {
+    const s = Math.floor(k * total / count);
+    out.set(reference.subarray(s * size, (s + 1) * size), k * size);
+  }
+  return out;
+}
+
+function concatenate(sets: readonly WeightedSamples[]): WeightedSamples {
+  if (sets.length === 1) return sets[0];
+  const f32 = (pick: (s: WeightedSamples) => Float32Array) => {
+    const out = new Float32Array(sets.reduce((sum, s) => sum + pick(s).length, 0));
+    let at = 0;
+    for (const s of sets) {
+      out.set(pick(s), at);
+      at += pick(s).length;
+    }
+    return out;
+  };
+  return {
+    positions: f32((s) => s.positions),
+    priorPositions: f32((s) => s.priorPositions),
+    energies: Float64Array.from(sets.flatMap((s) => [...s.energies])),
+    logWeights: Float64Array.from(sets.flatMap((s) => [...s.logWeights])),
+    seconds: sets.reduce((sum, s) => sum + s.seconds, 0),
+  };
+}

@@ -1,0 +1,139 @@
+/** The numerics of both stages on a pool of workers: splits work into jobs, joins results in order. */
+import {
+  LANES,
+  type PriorDraw,
+  type Problem,
+  type TrajectoryJob,
+  type TrajectoryResult,
+} from "../backends/backend.ts";
+import type { SystemConfig } from "../config/config.ts";
+import type { JulepJobs } from "../julep/train.ts";
+import type { JulepModel } from "../julep/model.ts";
+import { Stream } from "../math/random.ts";
+import type { MintModel } from "../mint/model.ts";
+import type { MintJobs } from "../mint/train.ts";
+import type { RunTrajectories } from "../sampling/draw.ts";
+import type { ExecutorPool } from "../workers/pool.ts";
+
+/** Samples per Mint job: fixed, because the order of sums depends on it. */
+const MINT_CHUNK = 8 * LANES;
+
+/** Jobs of one system on one pool; prepares the workers again whenever a model changes. */
+export class RunJobs implements MintJobs, JulepJobs {
+  readonly #pool: ExecutorPool;
+  readonly #system: SystemConfig;
+  readonly #signal: AbortSignal | undefined;
+  #problem: Problem | null = null;
+  /** The prior that trajectories start from. */
+  mint: MintModel | null = null;
+
+  constructor(pool: ExecutorPool, system: SystemConfig, signal?: AbortSignal) {
+    this.#pool = pool;
+    this.#system = system;
+    this.#signal = signal;
+  }
+
+  async #prepare(mint: MintModel | null, julep: JulepModel | null): Promise<void> {
+    if (this.#problem && this.#problem.mint === mint && this.#problem.julep === julep) return;
+    this.#problem = { system: this.#system, mint, julep };
+    await this.#pool.prepare(this.#problem);
+  }
+
+  /** MintJobs: training draws. */
+  draw(model: MintModel, seed: number, first: number, count: number): Promise<PriorDraw> {
+    return this.drawPrior(model, seed, first, count, Stream.mintBatch);
+  }
+
+  /** Draws of a prior with log q and U. */
+  async drawPrior(
+    model: MintModel,
+    seed: number,
+    first: number,
+    count: number,
+    stream: Stream = Stream.prior,
+    chunk = MINT_CHUNK,
+  ): Promise<PriorDraw> {
+    await this.#prepare(model, null);
+    const jobs = split(count, chunk).map(([from, size]) => ({
+      seed,
+      first: first + from,
+      count: size,
+      stream,
+    }));
+    const parts = await this.#pool.map("drawPrior", jobs, { signal: this.#signal });
+    return {
+      positions: join(parts.map((p) => p.positions)),
+      logDensity: join(parts.map((p) => p.logDensity)),
+      energies: join(parts.map((p) => p.energies)),
+    };
+  }
+
+  /** log q of given positions (count, N, n). */
+  async priorLogDensity(model: MintModel, positions: Float64Array, count: number) {
+    await this.#prepare(model, null);
+    const size = positions.length / count;
+    const jobs = split(count, 16 * MINT_CHUNK).map(([from, n]) => ({
+      positions: positions.slice(from * size, (from + n) * size),
+      count: n,
+    }));
+    return join(await this.#pool.map("priorLogDensity", jobs, { signal: this.#signal }));
+  }
+
+  /** MintJobs: Σ_s weights_s · ∂(−log q)/∂parameters. */
+  async gradient(
+    model: MintModel,
+    batch: { positions: Float64Array; weights: Float64Array; count: number },
+  ): Promise<Float64Array> {
+    await this.#prepare(model, null);
+    const size = batch.positions.length / batch.count;
+    const jobs = split(batch.count, MINT_CHUNK).map(([from, count]) => ({
+      count,
+      positions: batch.positions.slice(from * size, (from + count) * size),
+      weights: batch.weights.slice(from, from + count),
+    }));
+    const parts = await this.#pool.map("mintGradient", jobs, { signal: this.#signal });
+    const sum = new Float64Array(model.parameters.length);
+    for (const part of parts) {
+      for (let i = 0; i < sum.length; i++) sum[i] += part[i];
+    }
+    return sum;
+  }
+
+  /** JulepJobs: trajectories of a model from the run's prior. */
+  async trajectories(
+    model: JulepModel,
+    jobs: TrajectoryJob[],
+    onResult?: (index: number, result: TrajectoryResult) => void,
+  ): Promise<TrajectoryResult[]> {
+    await this.#prepare(this.mint, model);
+    return await this.#pool.map("trajectories", jobs, { signal: this.#signal, onResult });
+  }
+
+  /** JulepJobs: gradients along kept trajectories. */
+  async gradients(model: JulepModel, jobs: Parameters<JulepJobs["gradients"]>[1]) {
+    await this.#prepare(this.mint, model);
+    return await this.#pool.map("trajectoryGradient", jobs, { signal: this.#signal });
+  }
+
+  /** For draw.ts: trajectories of one model. */
+  runTrajectories(model: JulepModel): RunTrajectories {
+    return (jobs, onResult) => this.trajectories(model, jobs, onResult);
+  }
+}
+
+/** [first, count] pieces of `total` in steps of `size`. */
+function split(total: number, size: number): [number, number][] {
+  const out: [number, number][] = [];
+  for (let from = 0; from < total; from += size) out.push([from, Math.min(size, total - from)]);
+  return out;
+}
+
+function join(parts: readonly Float64Array[]): Float64Array {
+  const out = new Float64Array(parts.reduce((sum, p) => sum + p.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}

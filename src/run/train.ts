@@ -1,0 +1,198 @@
+/** `train`: both stages from a configuration to a folder of checkpoints, curves, metrics, report. */
+import { selectBackend } from "../backends/select.ts";
+import type { BackendChoice } from "../backends/select.ts";
+import type { RunConfig } from "../config/config.ts";
+import { AbortedError, InputError } from "../errors.ts";
+import { ensureWritableDirectory } from "../io/atomic.ts";
+import { writeCurve } from "../io/curve.ts";
+import { initialiseJulep, JulepTraining } from "../julep/train.ts";
+import { initialiseMint } from "../mint/start.ts";
+import { MintTraining } from "../mint/train.ts";
+import { createSystem } from "../systems/create.ts";
+import type { System } from "../systems/system.ts";
+import { ExecutorPool } from "../workers/pool.ts";
+import {
+  exists,
+  files,
+  loadTraining,
+  readRunConfig,
+  readTiming,
+  saveTraining,
+  type TrainingState,
+  writeJson,
+} from "./directory.ts";
+import { RunJobs } from "./jobs.ts";
+import { measure, type Metrics } from "./metrics.ts";
+import { type Progress, silent } from "./progress.ts";
+import { writeReport } from "./report.ts";
+
+export interface TrainOptions {
+  /** Folder that receives the run. */
+  readonly out: string;
+  readonly workers?: number;
+  readonly backend: BackendChoice;
+  /** Replace a run that is already in `out`. */
+  readonly overwrite?: boolean;
+  readonly signal?: AbortSignal;
+  readonly progress?: Progress;
+}
+
+export interface TrainSummary extends Metrics {
+  readonly out: string;
+  readonly report: string;
+}
+
+/**
+ * Trains from the start. Throws InputError for a folder that cannot be written or already holds a
+ * run, AbortedError (after a checkpoint) when stopped.
+ */
+export async function train(config: RunConfig, options: TrainOptions): Promise<TrainSummary> {
+  const { out } = options;
+  const system = createSystem(config.system); // refuses bad physics before anything is written
+  selectBackend(options.backend);
+  if (!options.overwrite && await exists(files.config(out))) {
+    throw new InputError(
+      `${out} already holds a run: continue it with "mintjulep train ${out} --resume", ` +
+        `replace it with --overwrite, or choose another --out`,
+    );
+  }
+  await ensureWritableDirectory(out);
+  for (const name of await Array.fromAsync(Deno.readDir(out), (e) => e.name)) {
+    if (/^(checkpoint.*\.safetensors|timing\.json|metrics\.json|evaluation\.json)$/.test(name)) {
+      await Deno.remove(`${out}/${name}`);
+    }
+  }
+  await writeJson(files.config(out), config);
+  return await run(config, system, null, options);
+}
+
+/** Continues the run in `dir` to the end it would have had; a finished run is only reported. */
+export async function resumeTraining(
+  dir: string,
+  options: Omit<TrainOptions, "out" | "overwrite">,
+): Promise<TrainSummary> {
+  const config = await readRunConfig(dir);
+  const system = createSystem(config.system);
+  await ensureWritableDirectory(dir);
+  return await run(config, system, await loadTraining(dir, config), { ...options, out: dir });
+}
+
+function initialState(config: RunConfig, system: System): TrainingState {
+  return {
+    stage: "mint",
+    mint: initialiseMint(system, config.mint, config.seed),
+    mintTraining: null,
+    julep: null,
+    mintCurve: { columns: ["iteration", "loss", "ess", "tempering", "log_z"], rows: [] },
+    julepCurve: {
+      columns: ["iteration", "loss", "ess", "log_z", "gradient_norm", "learning_rate"],
+      rows: [],
+    },
+  };
+}
+
+async function run(
+  config: RunConfig,
+  system: System,
+  resumed: TrainingState | null,
+  options: TrainOptions,
+): Promise<TrainSummary> {
+  const { out, signal, progress = silent } = options;
+  const before = (await readTiming(out)).trainSeconds;
+  const start = performance.now();
+  progress.note(`system ${system.definition}`);
+  progress.note(`hash ${system.hash}, seed ${config.seed}`);
+  await using pool = await ExecutorPool.start({
+    backend: selectBackend(options.backend),
+    workers: options.workers,
+  });
+  const jobs = new RunJobs(pool, config.system, signal);
+  const state = resumed ?? initialState(config, system);
+  const save = async () => {
+    await saveTraining(out, config, state);
+    await writeCurve(files.mintCurve(out), state.mintCurve);
+    await writeCurve(files.julepCurve(out), state.julepCurve);
+    await writeJson(files.timing(out), {
+      trainSeconds: before + (performance.now() - start) / 1000,
+    });
+  };
+  const finished = state.stage === "done";
+  try {
+    if (state.stage === "mint") await mintStage(config, state, jobs, save, options);
+    jobs.mint = state.mint;
+    if (state.stage === "julep") await julepStage(config, system, state, jobs, save, options);
+  } catch (error) {
+    progress.end();
+    if (error instanceof AbortedError) {
+      await save();
+      progress.note(`stopped; continue with: mintjulep train ${out} --resume`);
+    }
+    throw error;
+  }
+  if (!finished) await save();
+  const { metrics, input } = await measure(config, system, state, jobs, pool, progress);
+  const { trainSeconds } = await readTiming(out);
+  const complete = { ...metrics, trainSeconds };
+  await writeJson(files.metrics(out), complete);
+  await writeReport(out, config, system, state, { ...input, metrics: complete });
+  progress.note(`wrote ${files.report(out)}`);
+  return { out, report: files.report(out), ...complete };
+}
+
+async function mintStage(
+  config: RunConfig,
+  state: TrainingState,
+  jobs: RunJobs,
+  save: () => Promise<void>,
+  { progress = silent }: TrainOptions,
+): Promise<void> {
+  const training = new MintTraining(
+    state.mint,
+    config.mint,
+    config.seed,
+    state.mintTraining ?? undefined,
+  );
+  const { iterations } = config.mint;
+  progress.stage("Mint", iterations);
+  while (training.iteration < iterations) {
+    const report = await training.step(jobs);
+    state.mint = training.model;
+    state.mintTraining = training.state();
+    const { loss, ess, temperingExponent, logZ } = report;
+    state.mintCurve.rows.push([training.iteration, loss, ess, temperingExponent, logZ]);
+    progress.update(training.iteration, { loss, ess, logZ });
+    if (training.iteration % config.checkpointEvery === 0) await save();
+  }
+  progress.end();
+  state.stage = "julep";
+  state.mintTraining = null;
+  await save();
+}
+
+async function julepStage(
+  config: RunConfig,
+  system: System,
+  state: TrainingState,
+  jobs: RunJobs,
+  save: () => Promise<void>,
+  { progress = silent }: TrainOptions,
+): Promise<void> {
+  const training = new JulepTraining(
+    initialiseJulep(system, config.julep, config.seed),
+    config.julep,
+    config.seed,
+    state.julep ?? undefined,
+  );
+  state.julep = training.state();
+  const { iterations } = config.julep;
+  progress.stage("Julep", iterations);
+  while (training.iteration < iterations) {
+    const { loss, ess, logZ, gradientNorm, learningRate } = await training.step(jobs);
+    state.julep = training.state();
+    state.julepCurve.rows.push([training.iteration, loss, ess, logZ, gradientNorm, learningRate]);
+    progress.update(training.iteration, { loss, ess, logZ });
+    if (training.iteration % config.checkpointEvery === 0) await save();
+  }
+  progress.end();
+  state.stage = "done";
+}
