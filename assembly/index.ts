@@ -3,3 +3,6 @@
 export function heapBase(): usize { return __heap_base; }
 export { mathExp, mathI0e, mathI1e, mathLog, mathSincos, mathTanh } from "./math";
 export { normalsAt, wordsAt } from "./threefry";
+export {
+  exponentialAdjoint, exponentialDisplacement, exponentialScratchBytes,
+} from "./matrix_exponential";

@@ -19,7 +19,7 @@ import { ExactParts } from "../exact.ts";
 import { intoGauge } from "../reference/julep.ts";
 import { type PackedEgnn, packEgnn } from "./egnn.ts";
 import { fromBlocks, type JulepAddresses, packJulepJob, toBlocks } from "./julep.ts";
-import { KernelMemory } from "./memory.ts";
+import type { KernelMemory } from "./memory.ts";
 import { type KernelInstance, loadKernels } from "./module.ts";
 import { type PackedMint, packMint } from "./orbit_vmf.ts";
 
@@ -27,6 +27,7 @@ export class WasmExecutor implements Executor {
   readonly name = "wasm";
   readonly #kernels: KernelInstance;
   readonly #memory: KernelMemory;
+  readonly #bottom: number;
   #exact: ExactParts | null = null;
   #pairParameters = 0;
   #mint: PackedMint | null = null;
@@ -35,6 +36,7 @@ export class WasmExecutor implements Executor {
   private constructor(kernels: KernelInstance) {
     this.#kernels = kernels;
     this.#memory = kernels.memory;
+    this.#bottom = kernels.memory.mark();
   }
 
   static async create(options: ExecutorOptions = {}): Promise<WasmExecutor> {
@@ -44,7 +46,7 @@ export class WasmExecutor implements Executor {
   /** Packs system, prior and network into the kernels' memory; everything packed before is gone. */
   prepare(problem: Problem): void {
     const memory = this.#memory;
-    memory.reset();
+    memory.release(this.#bottom);
     this.#exact = new ExactParts(problem);
     const { parameters } = this.#exact.system.pairKernel;
     this.#pairParameters = memory.alloc(4 * Math.max(4, parameters.length));

@@ -33,4 +33,54 @@ export interface KernelExports {
     samples: number,
     first: number,
   ): void;
+
+  // matrix_exponential.ts
+  exponentialScratchBytes(dimension: number, channels: number): number;
+  exponentialDisplacement(
+    h: number,
+    s: number,
+    x: number,
+    tau: number,
+    out: number,
+    particles: number,
+    dimension: number,
+    channels: number,
+    scratch: number,
+  ): void;
+  exponentialAdjoint(
+    h: number,
+    s: number,
+    x: number,
+    tau: number,
+    yAdjoint: number,
+    hAdjoint: number,
+    sAdjoint: number,
+    particles: number,
+    dimension: number,
+    channels: number,
+    scratch: number,
+  ): void;
+
+  // julep.ts: `job` is the address of a JulepJob, packed by src/backends/wasm/julep.ts.
+  julepScratchBytes(particles: number, dimension: number, channels: number): number;
+  julepTrajectories(
+    job: number,
+    blocks: number,
+    first: number,
+    x: number,
+    logRatio: number,
+    increments: number,
+    states: number,
+    forces: number,
+  ): void;
+  julepGradient(
+    job: number,
+    blocks: number,
+    states: number,
+    forces: number,
+    coefficients: number,
+    windows: number,
+    gradient: number,
+    stepGradient: number,
+  ): void;
 }
