@@ -7,7 +7,6 @@ import { ensureWritableDirectory } from "../io/atomic.ts";
 import { writeCurve } from "../io/curve.ts";
 import { initialiseJulep, JulepTraining } from "../julep/train.ts";
 import { initialiseMint } from "../mint/start.ts";
-import { MintTraining } from "../mint/train.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
 import { ExecutorPool } from "../workers/pool.ts";
@@ -25,6 +24,7 @@ import { RunJobs } from "./jobs.ts";
 import { measure, type Metrics } from "./metrics.ts";
 import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
+import { trainJulep, trainMint } from "./stages.ts";
 
 export interface TrainOptions {
   /** Folder that receives the run. */
@@ -106,7 +106,6 @@ async function run(
     backend: selectBackend(options.backend),
     workers: options.workers,
   });
-  const jobs = new RunJobs(pool, config.system, signal);
   const state = resumed ?? initialState(config, system);
   const save = async () => {
     await saveTraining(out, config, state);
@@ -118,9 +117,8 @@ async function run(
   };
   const finished = state.stage === "done";
   try {
-    if (state.stage === "mint") await mintStage(config, state, jobs, save, options);
-    jobs.mint = state.mint;
-    if (state.stage === "julep") await julepStage(config, system, state, jobs, save, options);
+    if (state.stage === "mint") await mintStage(config, system, state, pool, save, options);
+    if (state.stage === "julep") await julepStage(config, system, state, pool, save, options);
   } catch (error) {
     progress.end();
     if (error instanceof AbortedError) {
@@ -130,6 +128,7 @@ async function run(
     throw error;
   }
   if (!finished) await save();
+  const jobs = new RunJobs(pool, config.system, signal);
   const { metrics, input } = await measure(config, system, state, jobs, pool, progress);
   const { trainSeconds } = await readTiming(out);
   const complete = { ...metrics, trainSeconds };
@@ -141,28 +140,27 @@ async function run(
 
 async function mintStage(
   config: RunConfig,
+  system: System,
   state: TrainingState,
-  jobs: RunJobs,
+  backend: ExecutorPool,
   save: () => Promise<void>,
-  { progress = silent }: TrainOptions,
+  { progress = silent, signal }: TrainOptions,
 ): Promise<void> {
-  const training = new MintTraining(
-    state.mint,
-    config.mint,
-    config.seed,
-    state.mintTraining ?? undefined,
-  );
-  const { iterations } = config.mint;
-  progress.stage("Mint", iterations);
-  while (training.iteration < iterations) {
-    const report = await training.step(jobs);
-    state.mint = training.model;
-    state.mintTraining = training.state();
-    const { loss, ess, temperingExponent, logZ } = report;
-    state.mintCurve.rows.push([training.iteration, loss, ess, temperingExponent, logZ]);
-    progress.update(training.iteration, { loss, ess, logZ });
-    if (training.iteration % config.checkpointEvery === 0) await save();
-  }
+  progress.stage("Mint", config.mint.iterations);
+  state.mint = await trainMint(system, config.mint, {
+    backend,
+    seed: config.seed,
+    signal,
+    model: state.mint,
+    state: state.mintTraining ?? undefined,
+    onStep: async ({ loss, ess, temperingExponent, logZ }, training) => {
+      state.mint = training.model;
+      state.mintTraining = training.state();
+      state.mintCurve.rows.push([training.iteration, loss, ess, temperingExponent, logZ]);
+      progress.update(training.iteration, { loss, ess, logZ });
+      if (training.iteration % config.checkpointEvery === 0) await save();
+    },
+  });
   progress.end();
   state.stage = "julep";
   state.mintTraining = null;
@@ -173,26 +171,28 @@ async function julepStage(
   config: RunConfig,
   system: System,
   state: TrainingState,
-  jobs: RunJobs,
+  backend: ExecutorPool,
   save: () => Promise<void>,
-  { progress = silent }: TrainOptions,
+  { progress = silent, signal }: TrainOptions,
 ): Promise<void> {
-  const training = new JulepTraining(
+  progress.stage("Julep", config.julep.iterations);
+  await trainJulep(system, state.mint, config.julep, {
+    backend,
+    seed: config.seed,
+    signal,
+    state: state.julep ?? undefined,
+    onStep: async ({ loss, ess, logZ, gradientNorm, learningRate }, training) => {
+      state.julep = training.state();
+      state.julepCurve.rows.push([training.iteration, loss, ess, logZ, gradientNorm, learningRate]);
+      progress.update(training.iteration, { loss, ess, logZ });
+      if (training.iteration % config.checkpointEvery === 0) await save();
+    },
+  });
+  progress.end();
+  state.julep ??= new JulepTraining(
     initialiseJulep(system, config.julep, config.seed),
     config.julep,
     config.seed,
-    state.julep ?? undefined,
-  );
-  state.julep = training.state();
-  const { iterations } = config.julep;
-  progress.stage("Julep", iterations);
-  while (training.iteration < iterations) {
-    const { loss, ess, logZ, gradientNorm, learningRate } = await training.step(jobs);
-    state.julep = training.state();
-    state.julepCurve.rows.push([training.iteration, loss, ess, logZ, gradientNorm, learningRate]);
-    progress.update(training.iteration, { loss, ess, logZ });
-    if (training.iteration % config.checkpointEvery === 0) await save();
-  }
-  progress.end();
+  ).state();
   state.stage = "done";
 }

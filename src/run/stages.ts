@@ -1,0 +1,100 @@
+/**
+ * The two stages and sampling as functions of values: what the library offers, and what `train`
+ * drives with checkpoints.
+ *
+ *   system → trainMint → trainJulep → draw
+ */
+import type { JulepConfig, MintConfig } from "../config/config.ts";
+import {
+  initialiseJulep,
+  type JulepStepReport,
+  JulepTraining,
+  type JulepTrainingState,
+} from "../julep/train.ts";
+import type { JulepModel } from "../julep/model.ts";
+import type { MintModel } from "../mint/model.ts";
+import { initialiseMint } from "../mint/start.ts";
+import { type MintStepReport, MintTraining, type MintTrainingState } from "../mint/train.ts";
+import { drawForward, type WeightedSamples } from "../sampling/draw.ts";
+import type { System } from "../systems/system.ts";
+import type { ExecutorPool } from "../workers/pool.ts";
+import { RunJobs } from "./jobs.ts";
+
+/** What every stage runs with. */
+export interface StageContext {
+  /** Workers, from ExecutorPool.start. */
+  readonly backend: ExecutorPool;
+  /** Integer from 0 to 2³² − 1; everything random follows from it. */
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface MintStage extends StageContext {
+  /** Continue from here. */
+  readonly state?: MintTrainingState;
+  readonly model?: MintModel;
+  /** Called after every iteration. */
+  readonly onStep?: (report: MintStepReport, training: MintTraining) => void | Promise<void>;
+}
+
+/** Stage 1: fits the mixture to exp(−U) (eq. 17). Throws AbortedError when stopped. */
+export async function trainMint(
+  system: System,
+  config: MintConfig,
+  context: MintStage,
+): Promise<MintModel> {
+  const { backend, seed, signal, state, onStep } = context;
+  const jobs = new RunJobs(backend, system.config, signal);
+  const start = context.model ?? initialiseMint(system, config, seed);
+  const training = new MintTraining(start, config, seed, state);
+  while (training.iteration < config.iterations) {
+    const report = await training.step(jobs);
+    await onStep?.(report, training);
+  }
+  return training.model;
+}
+
+export interface JulepStage extends StageContext {
+  readonly state?: JulepTrainingState;
+  readonly onStep?: (report: JulepStepReport, training: JulepTraining) => void | Promise<void>;
+}
+
+/** Stage 2: trains the transport from the prior to the target. Throws AbortedError when stopped. */
+export async function trainJulep(
+  system: System,
+  mint: MintModel,
+  config: JulepConfig,
+  context: JulepStage,
+): Promise<JulepModel> {
+  const { backend, seed, signal, state, onStep } = context;
+  const jobs = new RunJobs(backend, system.config, signal);
+  jobs.mint = mint;
+  const training = new JulepTraining(initialiseJulep(system, config, seed), config, seed, state);
+  while (training.iteration < config.iterations) {
+    const report = await training.step(jobs);
+    await onStep?.(report, training);
+  }
+  return training.averaged;
+}
+
+export interface DrawContext extends StageContext {
+  /** Paths. */
+  readonly samples: number;
+  /** Kernels per path. */
+  readonly steps: number;
+  readonly onProgress?: (done: number) => void;
+}
+
+/** Weighted samples of exp(−U): averages Σ w f / Σ w with w = e^W are unbiased whatever is learnt. */
+export function draw(
+  system: System,
+  mint: MintModel,
+  julep: JulepModel,
+  context: DrawContext,
+): Promise<WeightedSamples> {
+  const { backend, seed, signal, samples, steps, onProgress } = context;
+  const jobs = new RunJobs(backend, system.config, signal);
+  jobs.mint = mint;
+  const options = { seed, steps, onProgress };
+  return drawForward(jobs.runTrajectories(julep), system, samples, options);
+}
