@@ -6,3 +6,7 @@ export { normalsAt, wordsAt } from "./threefry";
 export {
   exponentialAdjoint, exponentialDisplacement, exponentialScratchBytes,
 } from "./matrix_exponential";
+export { gemm, gemmAdd, gemmGradient, gemmTanh, packPanels, packTransposed } from "./gemm";
+export {
+  egnnForwardBackwardBatch, egnnForwardBatch, egnnPack, egnnPackedBytes, egnnScratchBytes,
+} from "./egnn";

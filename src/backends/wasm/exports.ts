@@ -1,3 +1,16 @@
+/** A product of assembly/gemm.ts. */
+export type GemmKernel = (
+  a: number,
+  strideA: number,
+  packed: number,
+  bias: number,
+  c: number,
+  strideC: number,
+  groups: number,
+  inputs: number,
+  columns: number,
+) => void;
+
 /**
  * What the WebAssembly module exports, as the host sees it: addresses and integers are numbers, an
  * f32x4 block stands at a 16-aligned address. Every kernel adds its own lines; the kernels' files
@@ -59,6 +72,78 @@ export interface KernelExports {
     dimension: number,
     channels: number,
     scratch: number,
+  ): void;
+
+  // gemm.ts: strides in bytes; see there for the shapes.
+  packPanels(
+    weight: number,
+    stride: number,
+    outputs: number,
+    inputs: number,
+    paddedInputs: number,
+    packed: number,
+  ): void;
+  packTransposed(
+    weight: number,
+    stride: number,
+    outputs: number,
+    inputs: number,
+    paddedOutputs: number,
+    packed: number,
+  ): void;
+  gemm: GemmKernel;
+  gemmAdd: GemmKernel;
+  gemmTanh: GemmKernel;
+  gemmGradient(
+    outputAdjoints: number,
+    strideD: number,
+    inputs: number,
+    strideA: number,
+    gradient: number,
+    strideG: number,
+    rows: number,
+    outputCount: number,
+    inputCount: number,
+  ): void;
+
+  // egnn.ts
+  egnnPackedBytes(layers: number, hidden: number): number;
+  egnnPack(
+    flat: number,
+    network: number,
+    particles: number,
+    dimension: number,
+    layers: number,
+    hidden: number,
+    channels: number,
+    lengthScale: number,
+    anchored: number,
+  ): void;
+  egnnScratchBytes(
+    particles: number,
+    dimension: number,
+    layers: number,
+    hidden: number,
+    channels: number,
+    store: number,
+  ): number;
+  egnnForwardBatch(
+    network: number,
+    x: number,
+    t: number,
+    out: number,
+    scratch: number,
+    blocks: number,
+  ): void;
+  egnnForwardBackwardBatch(
+    network: number,
+    x: number,
+    t: number,
+    out: number,
+    outAdjoint: number,
+    gradient: number,
+    scratch: number,
+    blocks: number,
   ): void;
 
   // julep.ts: `job` is the address of a JulepJob, packed by src/backends/wasm/julep.ts.

@@ -1,0 +1,275 @@
+// Where everything of the network lies in memory: the packed parameters and the scratch area.
+// The flat parameters follow src/julep/egnn.ts.
+import { packPanels, packTransposed } from "./gemm";
+
+/** Edges handled at a time: their rows (4 systems each) and one panel of weights stay in L1. */
+// @ts-ignore: decorator
+@inline export const EDGE_CHUNK: i32 = 12;
+/** Node features and heads occupy rows of eight floats. */
+// @ts-ignore: decorator
+@inline export const NARROW: usize = 32;
+// @ts-ignore: decorator
+@inline const FEATURES: i32 = 7;
+// @ts-ignore: decorator
+@inline const HEADER: usize = 64;
+
+/** Head of the packed network. */
+@unmanaged
+export class EgnnNetwork {
+  particles: i32;
+  dimension: i32;
+  layers: i32;
+  hidden: i32;
+  channels: i32;
+  anchored: i32;
+  lengthScale: f32;
+}
+
+// Packed parameters after the header, in bytes, with R = 4H one row of H floats:
+//   input panel 8R (K = 8), input bias R
+//   per layer: b1 R, zeros 2R, w_e 2R (column s, column 1/(1+s²)), b2 R, b_n R, b_o R,
+//     panels [W_i; W_j] 2HR, W_2 HR, W_n 2HR, W_o HR, then the same transposed in the same order
+//   heads: w_b R, w_c R, their biases as two f32x4, panel [W_A; W_s] 8R (channels in columns 0-3,
+//     strengths in 4-7), its bias 32, its transpose 8R (K = 8)
+
+// @ts-ignore: decorator
+@inline function layerBytes(R: usize): usize { return 8 * R + 3 * R * R; }
+
+// @ts-ignore: decorator
+@inline export function inputPanel(network: usize): usize { return network + HEADER; }
+// @ts-ignore: decorator
+@inline export function inputBias(network: usize, R: usize): usize { return network + HEADER + 8 * R; }
+// @ts-ignore: decorator
+@inline export function layerAt(network: usize, R: usize, l: i32): usize {
+  return network + HEADER + 9 * R + <usize>l * layerBytes(R);
+}
+// @ts-ignore: decorator
+@inline export function edgeBias(layer: usize): usize { return layer; }
+/** At least 2H zeros. */
+// @ts-ignore: decorator
+@inline export function zeros(layer: usize, R: usize): usize { return layer + R; }
+// @ts-ignore: decorator
+@inline export function edgeFeatureWeights(layer: usize, R: usize): usize { return layer + 3 * R; }
+// @ts-ignore: decorator
+@inline export function messageBias(layer: usize, R: usize): usize { return layer + 5 * R; }
+// @ts-ignore: decorator
+@inline export function nodeBias(layer: usize, R: usize): usize { return layer + 6 * R; }
+// @ts-ignore: decorator
+@inline export function updateBias(layer: usize, R: usize): usize { return layer + 7 * R; }
+// HR bytes are R²/4.
+// @ts-ignore: decorator
+@inline export function edgePanels(layer: usize, R: usize): usize { return layer + 8 * R; }
+// @ts-ignore: decorator
+@inline export function messagePanels(layer: usize, R: usize): usize { return layer + 8 * R + R * R / 2; }
+// @ts-ignore: decorator
+@inline export function nodePanels(layer: usize, R: usize): usize { return layer + 8 * R + 3 * R * R / 4; }
+// @ts-ignore: decorator
+@inline export function updatePanels(layer: usize, R: usize): usize { return layer + 8 * R + 5 * R * R / 4; }
+/** From panels to transposed panels. */
+// @ts-ignore: decorator
+@inline export function transposed(panels: usize, R: usize): usize { return panels + 3 * R * R / 2; }
+// @ts-ignore: decorator
+@inline export function driftWeights(network: usize, R: usize, L: i32): usize { return layerAt(network, R, L); }
+// @ts-ignore: decorator
+@inline export function driftBias(network: usize, R: usize, L: i32): usize { return layerAt(network, R, L) + 2 * R; }
+// @ts-ignore: decorator
+@inline export function channelPanel(network: usize, R: usize, L: i32): usize { return layerAt(network, R, L) + 2 * R + 32; }
+// @ts-ignore: decorator
+@inline export function channelBias(network: usize, R: usize, L: i32): usize { return channelPanel(network, R, L) + 8 * R; }
+// @ts-ignore: decorator
+@inline export function channelTransposed(network: usize, R: usize, L: i32): usize { return channelBias(network, R, L) + 32; }
+
+// Flat parameters, in bytes from their start.
+// @ts-ignore: decorator
+@inline export function flatLayer(R: usize, l: i32): usize { return 8 * R + <usize>l * (6 * R + 3 * R * R / 2); }
+// @ts-ignore: decorator
+@inline export function flatEdgeFeatures(layer: usize, R: usize): usize { return layer + R * R / 2; }
+// @ts-ignore: decorator
+@inline export function flatEdgeBias(layer: usize, R: usize): usize { return layer + R * R / 2 + 2 * R; }
+// @ts-ignore: decorator
+@inline export function flatMessage(layer: usize, R: usize): usize { return layer + R * R / 2 + 3 * R; }
+// @ts-ignore: decorator
+@inline export function flatMessageBias(layer: usize, R: usize): usize { return layer + 3 * R * R / 4 + 3 * R; }
+// @ts-ignore: decorator
+@inline export function flatNode(layer: usize, R: usize): usize { return layer + 3 * R * R / 4 + 4 * R; }
+// @ts-ignore: decorator
+@inline export function flatNodeBias(layer: usize, R: usize): usize { return layer + 5 * R * R / 4 + 4 * R; }
+// @ts-ignore: decorator
+@inline export function flatUpdate(layer: usize, R: usize): usize { return layer + 5 * R * R / 4 + 5 * R; }
+// @ts-ignore: decorator
+@inline export function flatUpdateBias(layer: usize, R: usize): usize { return layer + 3 * R * R / 2 + 5 * R; }
+
+/** Bytes of a packed network, a multiple of 64. */
+export function egnnPackedBytes(L: i32, H: i32): i32 {
+  return <i32>((channelTransposed(0, <usize>H << 2, L) + 8 * (<usize>H << 2) + 63) & ~63);
+}
+
+/**
+ * Writes the packed network from flat f32 parameters. `network` 16-aligned, egnnPackedBytes(L, H)
+ * long; `lengthScale` divides every length that enters the network.
+ */
+export function egnnPack(
+  flat: usize, network: usize,
+  N: i32, n: i32, L: i32, H: i32, C: i32, lengthScale: f32, anchored: i32,
+): void {
+  memory.fill(network, 0, egnnPackedBytes(L, H));
+  const head = changetype<EgnnNetwork>(network);
+  head.particles = N;
+  head.dimension = n;
+  head.layers = L;
+  head.hidden = H;
+  head.channels = C;
+  head.anchored = anchored;
+  head.lengthScale = lengthScale;
+  const R = <usize>H << 2;
+  packPanels(flat, <usize>FEATURES << 2, H, FEATURES, 8, inputPanel(network));
+  memory.copy(inputBias(network, R), flat + 7 * R, R);
+  for (let l = 0; l < L; l++) {
+    const layer = layerAt(network, R, l);
+    const from = flat + flatLayer(R, l);
+    memory.copy(edgeBias(layer), flatEdgeBias(from, R), R);
+    for (let k: usize = 0; k < R; k += 4) {
+      const pair = flatEdgeFeatures(from, R) + 2 * k;
+      store<f32>(edgeFeatureWeights(layer, R) + k, load<f32>(pair));
+      store<f32>(edgeFeatureWeights(layer, R) + R + k, load<f32>(pair, 4));
+    }
+    memory.copy(messageBias(layer, R), flatMessageBias(from, R), R);
+    memory.copy(nodeBias(layer, R), flatNodeBias(from, R), R);
+    memory.copy(updateBias(layer, R), flatUpdateBias(from, R), R);
+    packPanels(from, R, 2 * H, H, H, edgePanels(layer, R));
+    packPanels(flatMessage(from, R), R, H, H, H, messagePanels(layer, R));
+    packPanels(flatNode(from, R), 2 * R, H, 2 * H, 2 * H, nodePanels(layer, R));
+    packPanels(flatUpdate(from, R), R, H, H, H, updatePanels(layer, R));
+    packTransposed(from, R, 2 * H, H, 2 * H, transposed(edgePanels(layer, R), R));
+    packTransposed(flatMessage(from, R), R, H, H, H, transposed(messagePanels(layer, R), R));
+    packTransposed(flatNode(from, R), 2 * R, H, 2 * H, H, transposed(nodePanels(layer, R), R));
+    packTransposed(flatUpdate(from, R), R, H, H, H, transposed(updatePanels(layer, R), R));
+  }
+  const drift = flat + flatLayer(R, L);
+  memory.copy(driftWeights(network, R, L), drift, 2 * R);
+  v128.store(driftBias(network, R, L), v128.load_splat<f32>(drift + 2 * R));
+  v128.store(driftBias(network, R, L) + 16, v128.load_splat<f32>(drift + 2 * R, 4));
+  if (C == 0) return;
+  packHeads(network, R, L, C, drift + 2 * R + 8);
+}
+
+/** [W_A; W_s] as one panel of eight columns, the channels in 0-3 and the strengths in 4-7. */
+function packHeads(network: usize, R: usize, L: i32, C: i32, channel: usize): void {
+  const channelOnly = <usize>C * R;
+  const strength = channel + channelOnly + (<usize>C << 2);
+  const panel = channelPanel(network, R, L);
+  const bias = channelBias(network, R, L);
+  const back = channelTransposed(network, R, L);
+  for (let c: usize = 0; c < <usize>C; c++) {
+    store<f32>(bias + 4 * c, load<f32>(channel + channelOnly + 4 * c));
+    store<f32>(bias + 16 + 4 * c, load<f32>(strength + channelOnly + 4 * c));
+    for (let k: usize = 0; k < R / 4; k++) {
+      const a = load<f32>(channel + c * R + 4 * k);
+      const s = load<f32>(strength + c * R + 4 * k);
+      store<f32>(panel + 32 * k + 4 * c, a);
+      store<f32>(panel + 32 * k + 16 + 4 * c, s);
+      // Panels of 8 inputs, K = 8 outputs.
+      const at = back + (k / 8) * 256 + 4 * (k & 7);
+      store<f32>(at + 32 * c, a);
+      store<f32>(at + 32 * (c + 4), s);
+    }
+  }
+}
+
+/** Head of the scratch area: addresses of its parts. Rows are (edge or particle, lane), H floats. */
+@unmanaged
+export class EgnnScratch {
+  /** Per edge of a chunk, f32x4: s, 1/(1+s²); then w_b, w_c or their adjoints. */
+  geometry: usize;
+  drift: usize;
+  /** (N·4, 8): node features; rows of the A and s heads. */
+  features: usize;
+  heads: usize;
+  /** (N·4, 2H): W_i h + b1, W_j h. */
+  pq: usize;
+  /** (N·4, 2H) per layer: h, a. */
+  nodes: usize;
+  /** (N·4, H) per layer. */
+  u: usize;
+  /** (E·4, H) per layer, or one chunk. */
+  m1: usize;
+  m2: usize;
+  /** Bytes from one layer's nodes, u, m1 and m2 to the next; 0 when nothing is stored. */
+  nodesStep: usize;
+  uStep: usize;
+  mStep: usize;
+  // Backward only.
+  dh: usize;
+  dNodes: usize;
+  dz: usize;
+  dpq: usize;
+  /** (chunk·4, H). */
+  dz2: usize;
+  dz1: usize;
+  dHeads: usize;
+  /** 8 rows of H floats: gradients of narrow matrices. */
+  narrow: usize;
+  /** 2 rows: gradient of w_e. */
+  dwe: usize;
+}
+
+// Consecutive large areas are staggered, so that equal offsets in them do not share cache sets.
+// @ts-ignore: decorator
+@inline function next(at: usize, bytes: usize): usize { return at + ((bytes + 63) & ~63) + 192; }
+
+/** Fills `s` with the addresses of a scratch area that starts at `base`; returns its end. */
+export function layScratch(
+  s: EgnnScratch, base: usize, N: i32, L: i32, H: i32, keep: i32,
+): usize {
+  const R = <usize>H << 2;
+  const particles = <usize>N;
+  const edges = <usize>(keep ? N * (N - 1) : EDGE_CHUNK);
+  const layers: usize = keep ? <usize>L : 1;
+  let at = base + ((offsetof<EgnnScratch>() + 63) & ~63);
+  s.geometry = at;
+  s.drift = at + 32 * EDGE_CHUNK;
+  at = next(at, 64 * EDGE_CHUNK);
+  s.features = at;
+  at = next(at, 4 * NARROW * particles);
+  s.heads = at;
+  at = next(at, 4 * NARROW * particles);
+  s.pq = at;
+  at = next(at, 8 * R * particles);
+  s.nodesStep = keep ? 8 * R * particles : 0;
+  s.nodes = at;
+  at = next(at, 8 * R * particles * (keep ? layers + 1 : 1));
+  s.uStep = keep ? 4 * R * particles : 0;
+  s.u = at;
+  at = next(at, 4 * R * particles * layers);
+  s.mStep = keep ? 4 * R * edges : 0;
+  s.m1 = at;
+  at = next(at, 4 * R * edges * layers);
+  s.m2 = at;
+  at = next(at, 4 * R * edges * layers);
+  if (!keep) return at;
+  s.dh = at;
+  at = next(at, 4 * R * particles);
+  s.dNodes = at;
+  at = next(at, 8 * R * particles);
+  s.dz = at;
+  at = next(at, 4 * R * particles);
+  s.dpq = at;
+  at = next(at, 8 * R * particles);
+  s.dz2 = at;
+  at = next(at, 4 * R * EDGE_CHUNK);
+  s.dz1 = at;
+  at = next(at, 4 * R * EDGE_CHUNK);
+  s.dHeads = at;
+  at = next(at, 4 * NARROW * particles);
+  s.narrow = at;
+  at = next(at, 8 * R);
+  s.dwe = at;
+  return next(at, 2 * R);
+}
+
+const sizes = memory.data(128);
+
+/** Bytes of the scratch area; `store` as in egnnForward. */
+export function egnnScratchBytes(N: i32, n: i32, L: i32, H: i32, C: i32, store: i32): i32 {
+  return <i32>layScratch(changetype<EgnnScratch>(sizes), 0, N, L, H, store);
+}

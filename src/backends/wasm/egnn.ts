@@ -1,0 +1,45 @@
+/** Host side of assembly/egnn.ts: packs a network and gives its sizes. */
+import { egnnLayout } from "../../julep/egnn.ts";
+import type { NetworkShape } from "../../julep/model.ts";
+import type { KernelExports } from "./exports.ts";
+import type { KernelMemory } from "./memory.ts";
+
+/** A network in kernel memory. */
+export interface PackedEgnn {
+  /** Address of the packed parameters, the kernels' `network`. */
+  readonly address: number;
+  /** Scratch area, large enough for a forward pass that stores its activations. */
+  readonly scratch: number;
+}
+
+/** Numbers the network gives for one system: b, c (N·n each), h (N·C), s (C). */
+export function egnnOutputSize(shape: NetworkShape): number {
+  const { particles: N, dimension: n, channels: C } = shape;
+  return 2 * N * n + N * C + C;
+}
+
+/**
+ * Rounds flat parameters to float32 and packs them, with a scratch area, into kernel memory.
+ *
+ * @param parameters flat, in the order of `egnnLayout(shape)`; RangeError on another length
+ */
+export function packEgnn(
+  kernels: KernelExports,
+  memory: KernelMemory,
+  shape: NetworkShape,
+  parameters: Float64Array,
+): PackedEgnn {
+  const { size } = egnnLayout(shape);
+  if (parameters.length !== size) {
+    throw new RangeError(`network has ${size} parameters, got ${parameters.length}`);
+  }
+  const { particles: N, dimension: n, layers: L, hidden: H, channels: C } = shape;
+  const address = memory.alloc(kernels.egnnPackedBytes(L, H));
+  const scratch = memory.alloc(kernels.egnnScratchBytes(N, n, L, H, C, 1));
+  const mark = memory.mark();
+  const flat = memory.alloc(4 * size);
+  memory.f32(flat, size).set(parameters);
+  kernels.egnnPack(flat, address, N, n, L, H, C, shape.lengthScale, shape.anchored ? 1 : 0);
+  memory.release(mark);
+  return { address, scratch };
+}
