@@ -10,3 +10,6 @@ export { gemm, gemmAdd, gemmGradient, gemmTanh, packPanels, packTransposed } fro
 export {
   egnnForwardBackwardBatch, egnnForwardBatch, egnnPack, egnnPackedBytes, egnnScratchBytes,
 } from "./egnn";
+export {
+  orbitVmfBatch, orbitVmfParameterGradientBlock, orbitVmfScratchBytes,
+} from "./orbit_vmf";

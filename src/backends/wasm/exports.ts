@@ -168,4 +168,27 @@ export interface KernelExports {
     gradient: number,
     stepGradient: number,
   ): void;
+
+  // orbit_vmf.ts: `prior` and `scratch` from packMint (src/backends/wasm/orbit_vmf.ts).
+  orbitVmfScratchBytes(
+    particles: number,
+    dimension: number,
+    components: number,
+    labellings: number,
+  ): number;
+  orbitVmfBatch(
+    prior: number,
+    x: number,
+    gradient: number,
+    logDensity: number,
+    blocks: number,
+    scratch: number,
+  ): void;
+  orbitVmfParameterGradientBlock(
+    prior: number,
+    x: number,
+    weights: number,
+    out: number,
+    scratch: number,
+  ): void;
 }
