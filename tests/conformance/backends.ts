@@ -1,0 +1,51 @@
+/**
+ * The backends that the conformance suite compares with the float64 reference. A backend joins with
+ * one entry; one that cannot run here says why and is reported as ignored by name.
+ */
+import { createExecutor } from "../../src/backends/create.ts";
+import type { Executor } from "../../src/backends/backend.ts";
+import { simdFeatures } from "../../src/backends/wasm/module.ts";
+
+export interface BackendUnderTest {
+  readonly name: string;
+  /** Why it cannot run here; null: it can. */
+  readonly unavailable: string | null;
+  create(): Promise<Executor>;
+}
+
+const { simd, relaxedSimd } = simdFeatures();
+
+export const backends: readonly BackendUnderTest[] = [
+  {
+    name: "wasm relaxed",
+    unavailable: relaxedSimd ? null : "this runtime has no relaxed SIMD",
+    create: () => createExecutor("wasm", { variant: "relaxed" }),
+  },
+  {
+    name: "wasm plain",
+    unavailable: simd ? null : "this runtime has no SIMD",
+    create: () => createExecutor("wasm", { variant: "plain" }),
+  },
+];
+
+/** A test for every backend; the reason of an ignored one stands in its name. */
+export function eachBackend(
+  name: string,
+  test: (executor: Executor, backend: BackendUnderTest) => Promise<void> | void,
+): void {
+  for (const backend of backends) {
+    Deno.test({
+      name: `${name} (${backend.name})` +
+        (backend.unavailable ? ` [ignored: ${backend.unavailable}]` : ""),
+      ignore: backend.unavailable !== null,
+      fn: async () => {
+        const executor = await backend.create();
+        try {
+          await test(executor, backend);
+        } finally {
+          executor.dispose();
+        }
+      },
+    });
+  }
+}

@@ -1,0 +1,220 @@
+/** Whole trajectories and their gradients: every backend against the float64 reference. */
+import assert from "node:assert/strict";
+import type { Executor, Problem, TrajectoryJob } from "../../src/backends/backend.ts";
+import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
+import type { RunConfig } from "../../src/config/config.ts";
+import { preset } from "../../src/config/presets.ts";
+import { initialiseJulep } from "../../src/julep/train.ts";
+import { randomTimes, uniformTimes } from "../../src/julep/schedule.ts";
+import { RandomStream, Stream } from "../../src/math/random.ts";
+import { initialiseMint } from "../../src/mint/start.ts";
+import { createSystem } from "../../src/systems/create.ts";
+import { eachBackend } from "./backends.ts";
+
+/** A problem with every parameter of the network moved off its start, so that no head is silent. */
+function problem(config: RunConfig, noise: number): Problem {
+  const system = createSystem(config.system);
+  const julep = initialiseJulep(system, config.julep, 4);
+  const random = new RandomStream(11, Stream.test, 0);
+  return {
+    system: config.system,
+    mint: initialiseMint(system, config.mint, 4),
+    julep: { ...julep, parameters: julep.parameters.map((p) => p + noise * random.normal()) },
+  };
+}
+
+function dw4(change: (config: RunConfig) => void = () => {}): RunConfig {
+  const config = preset("dw4");
+  config.mint.components = 6;
+  change(config);
+  return config;
+}
+
+function forward(steps: number, count: number, keep = false, first = 0): TrajectoryJob {
+  return { seed: 5, first, count, times: uniformTimes(steps), direction: "forward", keep };
+}
+
+const cases: [string, RunConfig, number, number][] = [
+  ["dw4, 100 steps", dw4(), 100, 12],
+  ["dw4, anchor gauge", dw4((c) => c.julep.gauge = "anchor"), 30, 8],
+  ["dw4, the paper's HHᵀ", dw4((c) => c.julep.network.matrix = "positive"), 30, 8],
+  ["dw4, no network", dw4((c) => c.julep.network.enabled = false), 100, 12],
+  [
+    "dw4, clipped force, b off, no A",
+    dw4((c) => {
+      c.julep.forceClip = 5;
+      c.julep.network.drift = false;
+      c.julep.network.matrix = "none";
+    }),
+    30,
+    5,
+  ],
+  ["lj13, 100 steps", preset("lj13"), 100, 4],
+];
+
+for (const [name, config, steps, count] of cases) {
+  // A live network, gentle enough that the paths stay where the target is.
+  const setUp = problem(config, name.startsWith("lj") ? 0.002 : 0.02);
+  const reference = new ReferenceExecutor();
+  reference.prepare(setUp);
+
+  eachBackend(`julep: log-weights within 1e-3 of the reference, ${name}`, (executor) => {
+    executor.prepare(setUp);
+    const expected = reference.trajectories(forward(steps, count));
+    const got = executor.trajectories(forward(steps, count));
+    let compared = 0;
+    for (let s = 0; s < count; s++) {
+      const W = expected.logWeights[s];
+      if (!Number.isFinite(W)) {
+        assert.equal(got.logWeights[s], W, `sample ${s}`);
+        continue;
+      }
+      // A path thrown far off its way by a collision amplifies rounding with its |W|.
+      const tolerance = 1e-3 * Math.max(1, Math.abs(W - 30) / 100);
+      assert.ok(
+        Math.abs(got.logWeights[s] - W) <= tolerance,
+        `sample ${s}: ${got.logWeights[s]} against ${W}`,
+      );
+      compared++;
+    }
+    assert.ok(compared >= count / 2, "most paths are finite");
+  });
+
+  eachBackend(`julep: backward log-weights within 1e-3 of the reference, ${name}`, (executor) => {
+    executor.prepare(setUp);
+    const positions = Float64Array.from(reference.trajectories(forward(steps, count)).positions);
+    const job = () => ({
+      ...forward(steps, count),
+      direction: "backward" as const,
+      positions: positions.slice(),
+    });
+    const expected = reference.trajectories(job()).logWeights;
+    const got = executor.trajectories(job()).logWeights;
+    expected.forEach((W, s) => {
+      const tolerance = 1e-3 * Math.max(1, Math.abs(W - 30) / 100);
+      assert.ok(W === got[s] || Math.abs(got[s] - W) <= tolerance, `${s}: ${got[s]} against ${W}`);
+    });
+  });
+
+  eachBackend(`julep: gradient of the loss against the reference, ${name}`, (executor) => {
+    executor.prepare(setUp);
+    const job = (own: Executor) => {
+      const few = Math.min(steps, 12);
+      const kept = own.trajectories(forward(few, count, true));
+      const random = new RandomStream(3, Stream.test, 1);
+      return {
+        count,
+        times: uniformTimes(few),
+        states: kept.states!,
+        forces: kept.forces!,
+        coefficients: Float64Array.from({ length: few * count }, () => random.normal()),
+        windows: Int32Array.from(
+          { length: 2 * Math.ceil(count / 4) },
+          (_, i) => i % 2 ? few - 3 : i / 2 % 3,
+        ),
+      };
+    };
+    const expected = reference.trajectoryGradient(job(reference));
+    const got = executor.trajectoryGradient(job(executor));
+    for (const key of ["parameters", "logStepSize"] as const) {
+      const norm = Math.hypot(...expected[key]);
+      const error = Math.hypot(...got[key].map((g, i) => g - expected[key][i]));
+      assert.ok(error <= 1e-3 * norm, `${key}: error ${error} of norm ${norm}`);
+      if (expected[key].length) assert.ok(norm > 1e-6, `${key} has a gradient`);
+    }
+  });
+}
+
+eachBackend("julep: splitting a job changes no bit", (executor) => {
+  const config = dw4();
+  executor.prepare(problem(config, 0.02));
+  const whole = executor.trajectories(forward(10, 21));
+  for (const [first, count] of [[0, 4], [4, 8], [12, 9]]) {
+    const part = executor.trajectories(forward(10, count, false, first));
+    const size = 8;
+    assert.deepEqual(part.logWeights, whole.logWeights.slice(first, first + count));
+    assert.deepEqual(part.positions, whole.positions.slice(first * size, (first + count) * size));
+  }
+});
+
+eachBackend(
+  "julep: a job on a random grid, kept states rebuild the increments' sum",
+  (executor) => {
+    executor.prepare(problem(dw4(), 0.02));
+    const job = { ...forward(20, 6, true), times: randomTimes(20, 9, 0) };
+    const { increments, logWeights } = executor.trajectories(job);
+    for (let s = 0; s < 6; s++) {
+      let sum = 0;
+      for (let i = 0; i < 20; i++) sum += increments![i * 6 + s];
+      assert.ok(Math.abs(sum - logWeights[s]) < 5e-3, `${sum} against ${logWeights[s]}`);
+    }
+  },
+);
+
+eachBackend(
+  "julep: rotating, reflecting or relabelling changes W by less than 1e-4",
+  (executor) => {
+    executor.prepare(problem(dw4((c) => c.julep.network.enabled = false), 0));
+    const size = 8;
+    const count = 64;
+    const target = Float64Array.from(executor.trajectories(forward(20, count)).positions);
+    // The prior's density and the target are what W takes from the configuration itself.
+    const weights = (x: Float64Array) => {
+      const log = executor.priorLogDensity(x, count);
+      const { energies } = executor.energies({ positions: x, count, t: 1 });
+      return log.map((l, s) => -energies[s] - l);
+    };
+    const before = weights(target.slice());
+    const [cos, sin] = [Math.cos(0.7), Math.sin(0.7)];
+    const maps: Record<string, (x: Float64Array) => void> = {
+      rotation: (x) => {
+        for (let at = 0; at < x.length; at += 2) {
+          [x[at], x[at + 1]] = [cos * x[at] - sin * x[at + 1], sin * x[at] + cos * x[at + 1]];
+        }
+      },
+      reflection: (x) => {
+        for (let at = 0; at < x.length; at += 2) x[at] = -x[at];
+      },
+      relabelling: (x) => {
+        for (let s = 0; s < count; s++) {
+          const one = x.slice(s * size, (s + 1) * size);
+          [2, 0, 3, 1].forEach((from, to) =>
+            x.set(one.subarray(2 * from, 2 * from + 2), s * size + 2 * to)
+          );
+        }
+      },
+    };
+    for (const [name, map] of Object.entries(maps)) {
+      const moved = target.slice();
+      map(moved);
+      weights(moved).forEach((w, s) =>
+        assert.ok(Math.abs(w - before[s]) < 1e-4, `${name}, sample ${s}: ${w} against ${before[s]}`)
+      );
+    }
+  },
+);
+
+eachBackend(
+  "julep: a path that leaves the finite numbers weighs nothing and spoils no neighbour",
+  (executor) => {
+    const setUp = problem(dw4(), 0.02);
+    executor.prepare(setUp);
+    const fine = executor.trajectories(forward(10, 4));
+    const positions = Float64Array.from(fine.positions);
+    const job = (x: Float64Array) => ({
+      ...forward(10, 4),
+      direction: "backward" as const,
+      positions: x,
+    });
+    const before = executor.trajectories(job(positions.slice())).logWeights;
+    positions.fill(NaN, 8, 16);
+    const after = executor.trajectories(job(positions)).logWeights;
+    assert.equal(after[1], -Infinity);
+    for (const s of [0, 2, 3]) assert.equal(after[s], before[s]);
+  },
+);
+
+eachBackend("julep: no samples, no trouble", (executor) => {
+  executor.prepare(problem(dw4(), 0.02));
+  assert.equal(executor.trajectories(forward(10, 0)).logWeights.length, 0);
+});
