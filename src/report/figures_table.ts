@@ -1,0 +1,147 @@
+/** The table of results: one row for each figure, one column for each way of sampling. */
+import {
+  escapeHtml,
+  fixed,
+  integer,
+  percent,
+  percentWithError,
+  seconds,
+  withError,
+} from "./format.ts";
+import type { Figures, ReportInput } from "./input.ts";
+
+interface Row {
+  label: string;
+  /** Explains the row; shown small beneath the label. */
+  note?: string;
+  cell(figures: Figures): string;
+  known?: { value: number; uncertainty: number };
+  /** Value and error, for the distance from `known` in standard errors. */
+  estimate?(figures: Figures): [number | undefined, number | undefined];
+}
+
+function rows({ exact, figures }: ReportInput): Row[] {
+  return [
+    {
+      label: "Path ESS",
+      note: "pooled",
+      cell: (f) => percentWithError(f.ess, f.essStdErr),
+    },
+    { label: "", note: "median of batches", cell: (f) => percent(f.essMedianOfBatches) },
+    {
+      label: "",
+      note: "from the target",
+      cell: (f) => percentWithError(f.essFromReference, f.essFromReferenceStdErr),
+    },
+    { label: "Largest weight", note: "share of all", cell: (f) => percent(f.largestWeightShare) },
+    {
+      label: "",
+      note: "W − log Z from the target",
+      cell: (f) => fixed(f.maxLogWeightFromReference, 2),
+    },
+    {
+      label: "log Z",
+      note: "from the sampler",
+      cell: (f) => withError(f.logZ, f.logZStdErr),
+      known: exact?.logZ,
+      estimate: (f) => [f.logZ, f.logZStdErr],
+    },
+    {
+      label: "",
+      note: "from both ends (Bennett)",
+      cell: (f) => withError(f.logZBothEnds, f.logZBothEndsStdErr),
+      known: exact?.logZ,
+      estimate: (f) => [f.logZBothEnds, f.logZBothEndsStdErr],
+    },
+    { label: "", note: "upper bound (EUBO)", cell: (f) => fixed(f.eubo, 3) },
+    {
+      label: "Mean energy",
+      note: "⟨U⟩ / kT",
+      cell: (f) => withError(f.meanEnergy, f.meanEnergyStdErr),
+      known: exact?.meanEnergy,
+      estimate: (f) => [f.meanEnergy, f.meanEnergyStdErr],
+    },
+    {
+      label: "Mean pair distance",
+      cell: (f) => withError(f.meanPairDistance, f.meanPairDistanceStdErr),
+      known: exact?.meanPairDistance,
+      estimate: (f) => [f.meanPairDistance, f.meanPairDistanceStdErr],
+    },
+    {
+      label: "Energy W2",
+      note: `with the square root${setSize(figures)}`,
+      cell: (f) => fixed(f.energyW2, 3),
+    },
+    {
+      label: "Distance W2",
+      note: `squared${setSize(figures)}`,
+      cell: (f) => fixed(f.distanceW2, 4),
+    },
+    { label: "Samples", cell: (f) => integer(f.samples) },
+    { label: "Steps", cell: (f) => integer(f.steps) },
+    {
+      label: "Energy evaluations",
+      note: "with gradient, per sample",
+      cell: (f) => integer(f.energyEvaluationsPerSample),
+    },
+    { label: "Training time", cell: (f) => seconds(f.trainSeconds) },
+    { label: "Sampling time", cell: (f) => seconds(f.sampleSeconds) },
+  ];
+}
+
+const setSize = (figures: Figures | undefined) =>
+  figures?.w2Samples === undefined ? "" : `, n = ${integer(figures.w2Samples)}`;
+
+/** "+0.8 standard errors" from a known value. */
+export function deviation(
+  value: number | undefined,
+  error: number | undefined,
+  known: { value: number; uncertainty: number } | undefined,
+): string {
+  if (value === undefined || error === undefined || !known) return "";
+  const sigmas = (value - known.value) / Math.hypot(error, known.uncertainty);
+  return Number.isFinite(sigmas) ? `${sigmas < 0 ? "" : "+"}${fixed(sigmas, 1)} SE` : "";
+}
+
+/** HTML; empty when there is no figure at all. Rows without any figure are left out. */
+export function figuresTable(input: ReportInput): string {
+  const columns = [
+    { name: "Mint + Julep", figures: input.figures },
+    { name: "Control: no network", figures: input.control },
+    { name: "Mint alone", figures: input.mintAlone },
+  ].filter((column) => column.figures !== undefined) as { name: string; figures: Figures }[];
+  if (columns.length === 0) return "";
+  const exact = input.exact;
+  const head = columns.map(({ name }) => `<th scope="col">${name}</th>`).join("") +
+    (exact ? `<th scope="col">${exact.exact ? "Exact" : "Reference value"}</th>` : "");
+  let label = "";
+  const body = rows(input).map((row) => {
+    label = row.label || label; // a row that is left out must not take its group's name with it
+    return { ...row, group: label };
+  }).filter((row) => columns.some(({ figures }) => row.cell(figures) !== "–"));
+  const lines = body.map((row, k) => {
+    const first = k === 0 || body[k - 1].group !== row.group;
+    const cells = columns.map(({ figures }) => {
+      const off = row.estimate ? deviation(...row.estimate(figures), row.known) : "";
+      return `<td>${row.cell(figures)}${off ? `<small>${off}</small>` : ""}</td>`;
+    }).join("");
+    const known = row.known ? knownText(row.known) : "";
+    return `<tr${first ? ' class="first"' : ""}><th scope="row">${
+      first ? `${row.group} ` : `<span class="hidden">${row.group} </span>`
+    }${row.note ? `<small>${escapeHtml(row.note)}</small>` : ""}</th>${cells}${
+      exact ? `<td class="known">${known}</td>` : ""
+    }</tr>`;
+  });
+  const source = exact ? `<p class="note">Known values: ${escapeHtml(exact.source)}.</p>` : "";
+  return `<div class="scroll"><table class="figures"><thead><tr><td></td>${head}</tr></thead>` +
+    `<tbody>${lines.join("\n")}</tbody></table></div>` +
+    `<p class="note">± is one standard error; SE: distance from the known value in standard ` +
+    `errors. A dash: not measured.</p>${source}`;
+}
+
+/** Exact values with at most ten decimals, estimates with their error. */
+function knownText({ value, uncertainty }: { value: number; uncertainty: number }): string {
+  return uncertainty < 1e-6
+    ? fixed(value, uncertainty < 1e-9 ? 9 : 6)
+    : withError(value, uncertainty);
+}

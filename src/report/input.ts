@@ -1,0 +1,96 @@
+/** What a report is made of. Everything but the configuration and the definition may be missing. */
+import type { RunConfig } from "../config/config.ts";
+import type { MintModel } from "../mint/model.ts";
+import type { ExactValues } from "../sampling/exact.ts";
+
+/** One Mint iteration; MintStepReport with its number. */
+export interface MintCurvePoint {
+  readonly iteration: number;
+  readonly loss: number;
+  /** ESS fraction of the batch before tempering. */
+  readonly ess: number;
+  /** Exponent of the tempered weights; 1: not tempered. */
+  readonly temperingExponent: number;
+}
+
+/** One Julep iteration, as JulepStepReport. */
+export interface JulepCurvePoint {
+  readonly iteration: number;
+  readonly loss: number;
+  /** Path ESS fraction of the iteration's trajectories. */
+  readonly ess: number;
+  readonly logZ: number;
+}
+
+/** Configurations, flat (n, N, dimension), with what is known about each. */
+export interface SampleSet {
+  readonly positions?: Float32Array | Float64Array;
+  readonly energies?: Float64Array;
+  /** W of forward paths; without it the set is equally weighted. */
+  readonly logWeights?: Float64Array;
+}
+
+/** Figures of one evaluation, named as in `evaluate --json`; each may be missing. */
+export interface Figures {
+  readonly samples?: number;
+  readonly steps?: number;
+  readonly energyEvaluationsPerSample?: number;
+  /** Pooled path ESS, a fraction, as every ESS here. */
+  readonly ess?: number;
+  readonly essStdErr?: number;
+  readonly essMedianOfBatches?: number;
+  readonly essFromReference?: number;
+  readonly essFromReferenceStdErr?: number;
+  readonly largestWeightShare?: number;
+  readonly maxLogWeightFromReference?: number;
+  readonly logZ?: number;
+  readonly logZStdErr?: number;
+  /** Bennett's estimate from both ends. */
+  readonly logZBothEnds?: number;
+  readonly logZBothEndsStdErr?: number;
+  readonly eubo?: number;
+  readonly meanEnergy?: number;
+  readonly meanEnergyStdErr?: number;
+  readonly meanPairDistance?: number;
+  readonly meanPairDistanceStdErr?: number;
+  /** With the square root. */
+  readonly energyW2?: number;
+  /** Squared. */
+  readonly distanceW2?: number;
+  /** Samples of either set in both W2. */
+  readonly w2Samples?: number;
+  readonly trainSeconds?: number;
+  readonly sampleSeconds?: number;
+}
+
+export interface ReportInput {
+  readonly config: RunConfig;
+  /** The system's canonical line and its hash. */
+  readonly definition: string;
+  readonly hash: string;
+  /** Name and version of the program, backend, workers: one line. */
+  readonly madeWith?: string;
+  /** The commands that repeat the run, one a line. */
+  readonly command?: string;
+
+  readonly mintCurve?: readonly MintCurvePoint[];
+  readonly julepCurve?: readonly JulepCurvePoint[];
+  /** Knots of the learned log ε, equally spaced on [0, 1]. */
+  readonly logStepSize?: ArrayLike<number>;
+  readonly mint?: MintModel;
+
+  readonly prior?: SampleSet;
+  readonly samples?: SampleSet;
+  readonly reference?: SampleSet;
+  /** W of backward paths from the reference samples. */
+  readonly logWeightsFromReference?: Float64Array;
+
+  readonly figures?: Figures;
+  /** The same steps and prior without the network, at the best constant ε. */
+  readonly control?: Figures;
+  /** The prior alone, reweighted. */
+  readonly mintAlone?: Figures;
+  readonly exact?: ExactValues | null;
+  /** From `warnings()`. Undefined: not looked for. */
+  readonly warnings?: readonly string[];
+}

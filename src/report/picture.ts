@@ -1,0 +1,71 @@
+/** One SVG for a front page: the prior, the distances it is carried to, and the weights. */
+import { parseHTML } from "linkedom";
+import { palette } from "./chart.ts";
+import { escapeHtml, percentWithError, withError } from "./format.ts";
+import type { ReportInput } from "./input.ts";
+import { pairDistancePlot } from "./plots/pair_distances.ts";
+import { priorDensityPlot } from "./plots/prior_modes.ts";
+import { weightPlot } from "./plots/weights.ts";
+
+const PANEL = { width: 340, height: 300 };
+const GAP = 20;
+const TOP = 64;
+
+/**
+ * A self-contained SVG of two or three panels side by side (those whose input is there), legible on
+ * light and dark pages: it brings its own colours and background.
+ */
+export function renderPicture(input: ReportInput): string {
+  const f = input.figures;
+  const panels = [
+    {
+      svg: priorDensityPlot(input.mint, PANEL),
+      title: "1  Mint: a mixture prior",
+      note: "particles around the anchor (dot)",
+    },
+    {
+      svg: pairDistancePlot(input, PANEL),
+      title: "2  Julep: carried to the target",
+      note: "distances: prior (orange), weighted samples (green), reference (dashed)",
+    },
+    {
+      svg: weightPlot(input, PANEL),
+      title: `3  Weights${
+        f?.ess === undefined ? "" : `: ESS ${percentWithError(f.ess, f.essStdErr)}`
+      }`,
+      note: f?.logZ === undefined
+        ? "W − log Z, logarithmic scale"
+        : `log Z = ${withError(f.logZ, f.logZStdErr)}${
+          input.exact?.exact ? `, exact ${input.exact.logZ.value.toFixed(5)}` : ""
+        }`,
+    },
+  ].filter((panel) => panel.svg !== null);
+  const width = Math.max(1, panels.length) * (PANEL.width + GAP) + GAP;
+  const height = TOP + PANEL.height + GAP;
+  const drawn = panels.map(({ svg, title, note }, k) => {
+    const x = GAP + k * (PANEL.width + GAP);
+    return `<text class="title" x="${x}" y="32">${escapeHtml(title)}</text>` +
+      `<text class="note" x="${x}" y="50">${escapeHtml(note)}</text>` +
+      nested(svg!, x, TOP);
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" ` +
+    `height="${height}" role="img" aria-label="${
+      escapeHtml(`${input.config.preset}: prior, samples and weights`)
+    }"><style>${palette("svg")}
+text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-variant-numeric:tabular-nums}
+.title{font-size:16px;font-weight:600;fill:var(--ink)}.note{font-size:12px;fill:var(--muted)}
+.plot{font-size:11px;color:var(--muted)}</style>
+<rect width="100%" height="100%" rx="8" fill="var(--paper)"/>
+${drawn.join("\n")}
+</svg>
+`;
+}
+
+/** A chart placed inside another SVG, as strict XML. */
+function nested(svg: string, x: number, y: number): string {
+  const { document } = parseHTML(svg);
+  const element = document.querySelector("svg")!;
+  element.setAttribute("x", String(x));
+  element.setAttribute("y", String(y));
+  return element.outerHTML;
+}
