@@ -20,7 +20,8 @@ interface Row {
   estimate?(figures: Figures): [number | undefined, number | undefined];
 }
 
-function rows({ exact, figures }: ReportInput): Row[] {
+function rows(input: ReportInput): Row[] {
+  const { exact, figures } = input;
   return [
     {
       label: "Path ESS",
@@ -36,7 +37,12 @@ function rows({ exact, figures }: ReportInput): Row[] {
     { label: "Largest weight", note: "share of all", cell: (f) => percent(f.largestWeightShare) },
     {
       label: "",
-      note: "W − log Z from the target",
+      note: "W − log Z, sampler",
+      cell: (f) => fixed(f.maxLogWeight, 2),
+    },
+    {
+      label: "",
+      note: "W − log Z, target",
       cell: (f) => fixed(f.maxLogWeightFromReference, 2),
     },
     {
@@ -69,13 +75,19 @@ function rows({ exact, figures }: ReportInput): Row[] {
     },
     {
       label: "Energy W2",
-      note: `with the square root${setSize(figures)}`,
-      cell: (f) => fixed(f.energyW2, 3),
+      note: `with the square root${setSize(figures?.energyW2Samples)}`,
+      cell: (f) => w2(f.energyW2, f.energyW2NoiseFloor, 3),
     },
     {
       label: "Distance W2",
-      note: `squared${setSize(figures)}`,
-      cell: (f) => fixed(f.distanceW2, 4),
+      note: `squared${setSize(figures?.distanceW2Samples)}`,
+      cell: (f) => w2(f.distanceW2, f.distanceW2NoiseFloor, 4),
+    },
+    ...identityRows(input),
+    {
+      label: "Failed paths",
+      note: "not finite",
+      cell: (f) => integer(f.nonFiniteWeights),
     },
     { label: "Samples", cell: (f) => integer(f.samples) },
     { label: "Steps", cell: (f) => integer(f.steps) },
@@ -89,8 +101,29 @@ function rows({ exact, figures }: ReportInput): Row[] {
   ];
 }
 
-const setSize = (figures: Figures | undefined) =>
-  figures?.w2Samples === undefined ? "" : `, n = ${integer(figures.w2Samples)}`;
+/** Identities that hold for any equilibrium, of the first column's samples only. */
+function identityRows({ identities, figures }: ReportInput): Row[] {
+  if (!identities || !figures) return [];
+  const { virial, laplacian } = identities;
+  const row = (note: string, mean: number, error: number, value: number): Row => ({
+    label: "Identities",
+    note,
+    cell: (f) => f === figures ? withError(mean, error) : "–",
+    known: { value, uncertainty: 0 },
+    estimate: (f) => f === figures ? [mean, error] : [undefined, undefined],
+  });
+  return [
+    row("⟨x·∇U⟩", virial.mean, virial.standardError, virial.expected),
+    row("⟨|∇U|²⟩ − ⟨ΔU⟩", laplacian.difference, laplacian.standardError, 0),
+  ];
+}
+
+const setSize = (n: number | undefined) => n === undefined ? "" : `, n = ${integer(n)}`;
+
+/** A distance between sets, and what two sets of true samples of that size are apart. */
+const w2 = (x: number | undefined, floor: number | null | undefined, digits: number) =>
+  fixed(x, digits) +
+  (floor === null || floor === undefined ? "" : `<small>noise ${fixed(floor, digits)}</small>`);
 
 /** "+0.8 standard errors" from a known value. */
 export function deviation(
@@ -141,6 +174,7 @@ export function figuresTable(input: ReportInput): string {
 
 /** Exact values with at most ten decimals, estimates with their error. */
 function knownText({ value, uncertainty }: { value: number; uncertainty: number }): string {
+  if (uncertainty === 0) return fixed(value, 0);
   return uncertainty < 1e-6
     ? fixed(value, uncertainty < 1e-9 ? 9 : 6)
     : withError(value, uncertainty);

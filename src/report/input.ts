@@ -2,6 +2,7 @@
 import type { RunConfig } from "../config/config.ts";
 import type { MintModel } from "../mint/model.ts";
 import type { ExactValues } from "../sampling/exact.ts";
+import type { Identities } from "../sampling/identities.ts";
 
 /** One Mint iteration; MintStepReport with its number. */
 export interface MintCurvePoint {
@@ -42,6 +43,10 @@ export interface Figures {
   readonly essFromReference?: number;
   readonly essFromReferenceStdErr?: number;
   readonly largestWeightShare?: number;
+  /** Largest W − log Z among the sampler's own paths. */
+  readonly maxLogWeight?: number;
+  /** Paths that left the finite numbers. */
+  readonly nonFiniteWeights?: number;
   readonly maxLogWeightFromReference?: number;
   readonly logZ?: number;
   readonly logZStdErr?: number;
@@ -53,12 +58,14 @@ export interface Figures {
   readonly meanEnergyStdErr?: number;
   readonly meanPairDistance?: number;
   readonly meanPairDistanceStdErr?: number;
-  /** With the square root. */
+  /** With the square root, from that many samples of either set; its floor is that of noise. */
   readonly energyW2?: number;
-  /** Squared. */
+  readonly energyW2Samples?: number;
+  readonly energyW2NoiseFloor?: number | null;
+  /** Squared, likewise. */
   readonly distanceW2?: number;
-  /** Samples of either set in both W2. */
-  readonly w2Samples?: number;
+  readonly distanceW2Samples?: number;
+  readonly distanceW2NoiseFloor?: number | null;
   readonly trainSeconds?: number;
   readonly sampleSeconds?: number;
 }
@@ -91,6 +98,7 @@ export interface ReportInput {
   /** The prior alone, reweighted. */
   readonly mintAlone?: Figures;
   readonly exact?: ExactValues | null;
+  readonly identities?: Identities;
   /** From `warnings()`. Undefined: not looked for. */
   readonly warnings?: readonly string[];
 }

@@ -25,7 +25,7 @@ pre{background:var(--panel);border:1px solid var(--faint);border-radius:6px;padd
 background:var(--faint);border:1px solid var(--faint);border-radius:8px;overflow:hidden}
 .tiles div{background:var(--paper);padding:.9rem 1.1rem}
 .tiles dt{font-size:.84rem;color:var(--muted)}
-.tiles dd{margin:.1rem 0 0;font-size:1.45rem;line-height:1.3;font-weight:600;letter-spacing:-.01em;white-space:nowrap}
+.tiles dd{margin:.1rem 0 0;font-size:1.25rem;line-height:1.35;font-weight:600;letter-spacing:-.01em;white-space:nowrap}
 .tiles dd small{display:block;font-size:.84rem;font-weight:400;letter-spacing:0;white-space:normal}
 .warnings{background:var(--warning-panel);border-left:4px solid var(--warning);border-radius:0 6px 6px 0;
 padding:.9rem 1.2rem;margin:2rem 0 0}
@@ -38,11 +38,12 @@ th,td{padding:.28rem .9rem .28rem 0;vertical-align:baseline}
 .figures{width:100%;min-width:34rem;margin:.6rem 0}
 .figures thead th{font-size:.84rem;font-weight:600;border-bottom:1px solid var(--ink);vertical-align:bottom}
 .figures thead td{border-bottom:1px solid var(--ink)}
-.figures th[scope=row]{font-weight:500}
+.figures th[scope=row]{font-weight:500;white-space:nowrap}
+.figures th[scope=row] small{float:right;margin-left:1rem;line-height:1.9}
 .figures tr.first>*{border-top:1px solid var(--faint)}
 .figures tbody tr:first-child>*{border-top:0}
 .figures td,.figures thead th[scope=col]{text-align:right;padding:.28rem 0 .28rem 1.2rem;white-space:nowrap}
-.figures td small{display:inline-block;min-width:4.6rem}
+.figures td small{display:inline-block;min-width:4.6rem;padding-left:.5rem}
 .figures .known{color:var(--muted)}
 .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .configs{columns:3 17rem;column-gap:2.5rem;margin:.6rem 0}
@@ -51,13 +52,13 @@ th,td{padding:.28rem .9rem .28rem 0;vertical-align:baseline}
 .config th{font-weight:400;color:var(--muted)}
 .config td{text-align:right;padding-right:0;overflow-wrap:anywhere}
 .config tr+tr>*{border-top:1px solid var(--faint)}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.2rem 2rem;margin:.8rem 0}
-.plots.small{grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));gap:.8rem 1.4rem}
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,26rem),1fr));gap:1.2rem 2rem;margin:.8rem 0}
+.plots.small{grid-template-columns:repeat(auto-fill,minmax(min(100%,17rem),1fr));gap:.8rem 1.4rem}
 figure{margin:0;min-width:0}
 figure h3{margin:.2rem 0 .1rem}
 figcaption{max-width:46rem;margin-top:.2rem}
 svg{display:block;width:100%;height:auto;max-width:100%;color:var(--muted);overflow:visible}
-.plot{font:11px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-variant-numeric:tabular-nums}
+.plot{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-variant-numeric:tabular-nums}
 .plot text{white-space:pre}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.4rem;font-size:.88rem;margin:.4rem 0;padding:0;list-style:none}
 .legend i{display:inline-block;width:1.5rem;border-top:3px solid;margin-right:.45rem;vertical-align:.25em}

@@ -167,7 +167,6 @@ function priorSection({ mint }: ReportInput): string {
         ? "averaged over all labellings of identical particles"
         : "<strong>not averaged over the labellings of identical particles</strong>"
     } and over rotations and reflections, and ${broad}.</p>`;
-  const modes = priorModesPlot(mint);
   const plots = grid([
     figure(
       "Particles around the anchor",
@@ -176,14 +175,14 @@ function priorSection({ mint }: ReportInput): string {
         "component is turned so that its particle nearest to the anchor lies to the right, and " +
         "shown before averaging over rotations and labellings.",
     ),
+    figure(
+      "Components",
+      priorModesPlot(mint),
+      "The mean configuration of each component with its weight, heaviest first; outlines are one " +
+        "standard deviation.",
+    ),
   ]);
-  const small = modes === null ? "" : figure(
-    "Components",
-    modes,
-    "The mean configuration of each component with its weight, heaviest first; outlines are one " +
-      "standard deviation.",
-  );
-  return section("Mint: the prior", intro, plots, small);
+  return section("Mint: the prior", intro, plots);
 }
 
 function trainingSection(input: ReportInput): string {

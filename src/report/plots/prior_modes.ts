@@ -67,7 +67,7 @@ export function priorModesPlot(model: MintModel | undefined): string | null {
   const modes = model ? planeModes(model).slice(0, 32) : [];
   if (modes.length === 0) return null;
   const extent = 1.05 * planeExtent(modes);
-  const columns = Math.min(8, modes.length), rows = Math.ceil(modes.length / columns);
+  const columns = Math.min(5, modes.length), rows = Math.ceil(modes.length / columns);
   const cell = (k: number) => ({ fx: k % columns, fy: Math.floor(k / columns) });
   const particles = modes.flatMap(({ particles }, k) =>
     particles.map((p) => ({
@@ -82,7 +82,7 @@ export function priorModesPlot(model: MintModel | undefined): string | null {
     )
   );
   const cells = modes.map((mode, k) => ({ ...cell(k), label: percent(mode.weight) }));
-  const width = 980;
+  const width = 480;
   const facet = { fx: "fx", fy: "fy" } as const;
   return chart({
     title: "Mean configurations of the prior's components",
@@ -108,15 +108,15 @@ export function priorModesPlot(model: MintModel | undefined): string | null {
         fill: Colour.prior,
         fillOpacity: 0.15,
       }),
-      Plot.dot(particles, { ...facet, x: "x", y: "y", r: 2.5, fill: Colour.prior }),
-      Plot.dot(cells, { ...facet, x: () => 0, y: () => 0, r: 3, fill: Colour.ink }),
+      Plot.dot(particles, { ...facet, x: "x", y: "y", r: 2, fill: Colour.prior }),
+      Plot.dot(cells, { ...facet, x: () => 0, y: () => 0, r: 2.5, fill: Colour.ink }),
       Plot.text(cells, {
         ...facet,
         text: "label",
         frameAnchor: "bottom-left",
-        dx: 6,
-        dy: -5,
-        fontSize: 11,
+        dx: 4,
+        dy: -3,
+        fontSize: 10,
         fill: Colour.ink,
       }),
     ],
