@@ -248,6 +248,37 @@ const BESSEL = memory.data<f32>([
   return v128.xor(value, v128.xor(x, a));
 }
 
+// I1/I0 in 1/x, x ≥ 6, highest power first: 1 − 1/2x − ..., relative error 5e-8.
+const BESSEL_RATIO = memory.data<f32>([
+  -6.025634888, 3.439170181e-1, -2.124026998e-1, -1.271660503e-1, -1.249150856e-1, -0.5, 1,
+], 16);
+
+/**
+ * i0e4(x), at most 4 ulp, for x ≥ 0 with `inverse` = 1/x (anything for x < 6);
+ * I₁(x)/(x I₀(x)), at most 4 ulp and ½ at zero, to address `ratio`.
+ */
+// @ts-ignore: decorator
+@inline export function i0e4WithRatio(x: v128, inverse: v128, ratio: usize): v128 {
+  const isNear = f32x4.lt(x, at(BESSEL, 32));
+  let value = f32x4.mul(besselFar(9, inverse), f32x4.sqrt(inverse));
+  let r = fma(at(BESSEL_RATIO, 0), inverse, at(BESSEL_RATIO, 1));
+  r = fma(r, inverse, at(BESSEL_RATIO, 2));
+  r = fma(r, inverse, at(BESSEL_RATIO, 3));
+  r = fma(r, inverse, at(BESSEL_RATIO, 4));
+  r = fma(r, inverse, at(BESSEL_RATIO, 5));
+  r = fma(r, inverse, at(BESSEL_RATIO, 6));
+  let slope = f32x4.mul(r, inverse);
+  if (v128.any_true(isNear)) {
+    const small = f32x4.pmin(x, at(BESSEL, 32));
+    const square = f32x4.mul(small, small);
+    const near = besselNear(0, square);
+    value = v128.bitselect(f32x4.mul(exp4(f32x4.neg(small)), near), value, isNear);
+    slope = v128.bitselect(f32x4.div(besselNear(16, square), near), slope, isNear);
+  }
+  v128.store(ratio, slope);
+  return value;
+}
+
 // Entry points over arrays of `count` f32x4, for the tests and the benchmark.
 
 export function mathExp(x: usize, out: usize, count: i32): void {

@@ -1,4 +1,4 @@
-/** Packs a Mint prior into kernel memory; see assembly/orbit_vmf.ts for the layout. */
+/** Packs a Mint prior into kernel memory; see assembly/orbit_vmf_layout.ts. */
 import { gaussLegendre, logSumExp } from "../../math/special.ts";
 import { mintLabellings } from "../../mint/mixture.ts";
 import { mintComponentSize, type MintModel } from "../../mint/model.ts";
@@ -77,7 +77,7 @@ export function packMint(
   return { address, scratch };
 }
 
-/** Constant (without −Σκ, which the kernel joins to log I), π_k, Σκ, 0; eight numbers a place. */
+/** Constant (without −Σκ, which the kernel joins to log I), π_k, Σκ, 1/Σκ; eight numbers a place. */
 function packComponent(
   out: Float32Array,
   parameters: Float64Array,
@@ -97,14 +97,14 @@ function packComponent(
     kappas += kappa;
     out.set([
       kappa,
-      mu[0] / norm,
-      mu[1] / norm,
-      n === 3 ? mu[2] / norm : 0,
+      kappa * mu[0] / norm,
+      kappa * mu[1] / norm,
+      n === 3 ? kappa * mu[2] / norm : 1 / kappa,
       parameters[1 + m * n + j],
       Math.exp(-logSigma),
       vmfMeanCosine(kappa, n),
       1 / norm,
     ], 4 + 8 * j);
   }
-  out.set([constant, Math.exp(parameters[0] - normaliser), kappas, 0]);
+  out.set([constant, Math.exp(parameters[0] - normaliser), kappas, 1 / kappas]);
 }
