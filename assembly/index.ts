@@ -13,3 +13,5 @@ export {
 export {
   orbitVmfBatch, orbitVmfParameterGradientBlock, orbitVmfScratchBytes,
 } from "./orbit_vmf";
+export { pairEnergiesBatch } from "./pair_energies";
+export { julepGradient, julepScratchBytes, julepTrajectories } from "./julep";

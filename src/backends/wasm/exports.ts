@@ -190,5 +190,16 @@ export interface KernelExports {
     weights: number,
     out: number,
     scratch: number,
+  // pair_energies.ts: U_t and ∂U_t/∂x of `blocks` blocks (parameters: PairKernel.parameters, f32).
+  pairEnergiesBatch(
+    kind: number,
+    parameters: number,
+    x: number,
+    gradient: number,
+    energies: number,
+    particles: number,
+    dimension: number,
+    t: number,
+    blocks: number,
   ): void;
 }

@@ -1,0 +1,194 @@
+// Pair energies and gradients, U_t(x) = Σ_{i<j} u(r_ij, t) + ½ k Σ_i |x_i − x_com|², of a block of four
+// systems (lane = system). Same formulas as src/systems/double_well.ts and lennard_jones.ts.
+//
+// kind 0: double well, parameters offset, linear, quadratic, quartic (n = 2 or 3, t unused);
+// kind 1: Lennard-Jones "shifted", kind 2: "beutler", parameters ε, k, alpha (n = 3).
+//
+// Each pair is visited once (Newton's third law). Energies are summed in two levels, per particle and
+// then over particles: one running f32 sum loses digits when thousands of pairs are far apart.
+import { fma, fnma } from "./simd";
+
+// Constants of one call, splatted, read back with v128.load inside the loops (see simd.ts):
+// double well: 0 offset, 1 linear, 2 quadratic, 3 quartic, 4 2·quadratic, 5 4·quartic, 6 one;
+// Lennard-Jones: 0 soft core (α(1 − t)² or 1 − t), 1 c, 2 two·c, 6 one.
+const CONSTANTS = memory.data(7 * 16, 16);
+
+// @ts-ignore: decorator
+@inline function constant(k: usize): v128 {
+  return v128.load(CONSTANTS + (k << 4));
+}
+
+// @ts-ignore: decorator
+@inline function setConstant(k: usize, value: f32): void {
+  v128.store(CONSTANTS + (k << 4), f32x4.splat(value));
+}
+
+// @ts-ignore: decorator
+@inline const DOUBLE_WELL: i32 = 0;
+// @ts-ignore: decorator
+@inline const SHIFTED: i32 = 1;
+// @ts-ignore: decorator
+@inline const BEUTLER: i32 = 2;
+
+/**
+ * Σ_{i<j} u, with Σ_j (u′/r)(x_i − x_j) added to the gradient; for Lennard-Jones both lack a factor
+ * (ε and −12 ε), which `finish` supplies. `kind` and `n` are literals, so each call compiles to its
+ * own loop without branches.
+ */
+// @ts-ignore: decorator
+@inline function pairs(kind: i32, n: i32, x: usize, gradient: usize, N: i32): v128 {
+  const stride: usize = n == 3 ? 48 : 32;
+  const distance = gradient - x;
+  const end = x + <usize>N * stride;
+  let energy = f32x4.splat(0);
+  for (let at = x; at < end; at += stride) {
+    const xi = v128.load(at);
+    const yi = v128.load(at, 16);
+    const zi = n == 3 ? v128.load(at, 32) : xi;
+    const gi = at + distance;
+    let gx = v128.load(gi);
+    let gy = v128.load(gi, 16);
+    let gz = n == 3 ? v128.load(gi, 32) : gx;
+    let own = f32x4.splat(0);
+    for (let to = at + stride; to < end; to += stride) {
+      const dx = f32x4.sub(xi, v128.load(to));
+      const dy = f32x4.sub(yi, v128.load(to, 16));
+      const dz = n == 3 ? f32x4.sub(zi, v128.load(to, 32)) : dx;
+      let squared = fma(dy, dy, f32x4.mul(dx, dx));
+      if (n == 3) squared = fma(dz, dz, squared);
+      let slope: v128;
+      if (kind == DOUBLE_WELL) {
+        const r = f32x4.sqrt(squared);
+        const d = f32x4.sub(r, constant(0));
+        const d2 = f32x4.mul(d, d);
+        own = fma(d, fma(d, fma(d2, constant(3), constant(2)), constant(1)), own);
+        slope = f32x4.div(fma(d, fma(d2, constant(5), constant(4)), constant(1)), r);
+      } else if (kind == SHIFTED) {
+        const r = f32x4.sqrt(squared);
+        const shifted = f32x4.add(r, constant(0));
+        const inverse = f32x4.div(constant(6), shifted);
+        const inverse2 = f32x4.mul(inverse, inverse);
+        const s = f32x4.mul(f32x4.mul(inverse2, inverse2), inverse2);
+        own = fma(s, f32x4.sub(s, constant(2)), own);
+        slope = f32x4.div(
+          f32x4.mul(f32x4.mul(s, inverse), f32x4.sub(s, constant(1))),
+          r,
+        );
+      } else {
+        const sixth = fma(f32x4.mul(squared, squared), squared, constant(0));
+        const q = f32x4.div(constant(6), sixth);
+        const qMinusOne = f32x4.sub(q, constant(6));
+        own = fma(q, f32x4.sub(qMinusOne, constant(6)), own);
+        const qr2 = f32x4.mul(q, squared);
+        slope = f32x4.mul(f32x4.mul(qr2, qr2), qMinusOne);
+      }
+      gx = fma(slope, dx, gx);
+      gy = fma(slope, dy, gy);
+      const gj = to + distance;
+      v128.store(gj, fnma(slope, dx, v128.load(gj)));
+      v128.store(gj, fnma(slope, dy, v128.load(gj, 16)), 16);
+      if (n == 3) {
+        gz = fma(slope, dz, gz);
+        v128.store(gj, fnma(slope, dz, v128.load(gj, 32)), 32);
+      }
+    }
+    v128.store(gi, gx);
+    v128.store(gi, gy, 16);
+    if (n == 3) v128.store(gi, gz, 32);
+    energy = f32x4.add(energy, own);
+  }
+  return energy;
+}
+
+// gradient ← −12 ε·gradient + k (x − x_com) in three dimensions; returns ½ k Σ |x − x_com|².
+function finish(x: usize, gradient: usize, N: i32, epsilon: f32, k: f32): v128 {
+  const distance = gradient - x;
+  const end = x + <usize>N * 48;
+  let cx = f32x4.splat(0), cy = cx, cz = cx;
+  for (let at = x; at < end; at += 48) {
+    cx = f32x4.add(cx, v128.load(at));
+    cy = f32x4.add(cy, v128.load(at, 16));
+    cz = f32x4.add(cz, v128.load(at, 32));
+  }
+  const share = f32x4.splat(<f32>(1.0 / <f64>N));
+  cx = f32x4.mul(cx, share);
+  cy = f32x4.mul(cy, share);
+  cz = f32x4.mul(cz, share);
+  const scale = f32x4.splat(-12 * epsilon);
+  const spring = f32x4.splat(k);
+  let squares = f32x4.splat(0);
+  for (let at = x; at < end; at += 48) {
+    const dx = f32x4.sub(v128.load(at), cx);
+    const dy = f32x4.sub(v128.load(at, 16), cy);
+    const dz = f32x4.sub(v128.load(at, 32), cz);
+    squares = f32x4.add(squares, fma(dx, dx, fma(dy, dy, f32x4.mul(dz, dz))));
+    const g = at + distance;
+    v128.store(g, fma(scale, v128.load(g), f32x4.mul(spring, dx)));
+    v128.store(g, fma(scale, v128.load(g, 16), f32x4.mul(spring, dy)), 16);
+    v128.store(g, fma(scale, v128.load(g, 32), f32x4.mul(spring, dz)), 32);
+  }
+  return f32x4.mul(f32x4.splat(0.5 * k), squares);
+}
+
+function doubleWell2(x: usize, gradient: usize, N: i32): v128 {
+  return pairs(DOUBLE_WELL, 2, x, gradient, N);
+}
+function doubleWell3(x: usize, gradient: usize, N: i32): v128 {
+  return pairs(DOUBLE_WELL, 3, x, gradient, N);
+}
+function shifted3(x: usize, gradient: usize, N: i32): v128 {
+  return pairs(SHIFTED, 3, x, gradient, N);
+}
+function beutler3(x: usize, gradient: usize, N: i32): v128 {
+  return pairs(BEUTLER, 3, x, gradient, N);
+}
+
+/** U_t of one block; overwrites gradient (N·n f32x4) with ∂U_t/∂x. `parameters`: f32[]. */
+export function pairEnergies(
+  kind: i32, parameters: usize, x: usize, gradient: usize, N: i32, n: i32, t: f32,
+): v128 {
+  memory.fill(gradient, 0, <usize>(N * n) << 4);
+  setConstant(6, 1);
+  if (kind == DOUBLE_WELL) {
+    const quadratic = load<f32>(parameters, 8);
+    const quartic = load<f32>(parameters, 12);
+    setConstant(0, load<f32>(parameters));
+    setConstant(1, load<f32>(parameters, 4));
+    setConstant(2, quadratic);
+    setConstant(3, quartic);
+    setConstant(4, 2 * quadratic);
+    setConstant(5, 4 * quartic);
+    return n == 3 ? doubleWell3(x, gradient, N) : doubleWell2(x, gradient, N);
+  }
+  const epsilon = load<f32>(parameters);
+  const k = load<f32>(parameters, 4);
+  const left: f32 = 1 - t;
+  let energy: v128;
+  // At t = 1 both soft cores are the target, which needs no square root.
+  if (kind == SHIFTED && left != 0) {
+    const outer: f32 = 1 / (1 + left);
+    const cube = outer * outer * outer;
+    setConstant(0, left);
+    setConstant(1, cube * cube);
+    setConstant(2, 2 * cube * cube);
+    energy = shifted3(x, gradient, N);
+  } else {
+    setConstant(0, kind == SHIFTED ? 0 : load<f32>(parameters, 8) * left * left);
+    energy = beutler3(x, gradient, N);
+  }
+  return fma(f32x4.splat(epsilon), energy, finish(x, gradient, N, epsilon, k));
+}
+
+/** pairEnergies of `blocks` consecutive blocks; energies: `blocks` f32x4. */
+export function pairEnergiesBatch(
+  kind: i32, parameters: usize, x: usize, gradient: usize, energies: usize,
+  N: i32, n: i32, t: f32, blocks: i32,
+): void {
+  const size = <usize>(N * n) << 4;
+  for (let b = 0; b < blocks; b++) {
+    v128.store(energies, pairEnergies(kind, parameters, x, gradient, N, n, t));
+    x += size;
+    gradient += size;
+    energies += 16;
+  }
+}

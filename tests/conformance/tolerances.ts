@@ -1,0 +1,36 @@
+/**
+ * How far a fast kernel may be from the float64 reference: one table, each figure with its reason.
+ * The kernels compute in float32 (unit roundoff u = 6e-8); the reference gets the same rounded inputs.
+ */
+export interface Tolerance {
+  readonly value: number;
+  readonly reason: string;
+}
+
+export const tolerances = {
+  /** Units in the last place of the result, as the comments of assembly/math.ts promise. */
+  mathExp: { value: 2, reason: "degree-6 polynomial after exact reduction; seen: 0.96" },
+  mathLog: { value: 2, reason: "Cephes polynomial, exact mantissa; seen: 0.77" },
+  mathTanh: { value: 5, reason: "13/6 rational fit, one division; seen: 4.7 (plain)" },
+  mathI0e: { value: 4.5, reason: "exp times series, degree 8; seen: 4.0 (plain, near x = 6)" },
+  mathI1e: { value: 4.5, reason: "exp times series, degree 8; seen: 4.0 (plain, near x = 6)" },
+  /** Absolute. */
+  mathSincos: { value: 1e-7, reason: "exact reduction to an eighth of a turn; seen: 8.7e-8" },
+  threefryNormals: {
+    value: 1e-6,
+    reason: "absolute; at most 5.8 = √(−2 log 2^-25), so 1.5 u relative in ρ and in cos, sin",
+  },
+  pairEnergies: {
+    value: 4e-6,
+    reason: "relative to 1 + Σ|u_ij|: r^-12 multiplies the relative error of r (≤ 1.5 u) by 12, " +
+      "and sums are in two levels",
+  },
+  pairGradients: {
+    value: 8e-6,
+    reason: "relative to 1 + Σ_j |f_ij|: r^-13 times the error of r, one power of r more",
+  },
+  pairEnergySum: {
+    value: 2e-5,
+    reason: "relative, 4000 particles on a grid: two levels lose 6e-6, one running sum loses 4e-3",
+  },
+} satisfies Record<string, Tolerance>;
