@@ -69,11 +69,12 @@ export function chart(text: ChartText, options: Plot.PlotOptions): string {
   const svg = Plot.plot({
     width: 480,
     height: 270,
+    marginTop: 26,
     marginLeft: 48,
     marginBottom: 38,
     className: "plot",
     style: { background: "none" },
-    ...options,
+    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
     document: document as unknown as Document,
   });
   const style = svg.querySelector("style");
@@ -83,7 +84,14 @@ export function chart(text: ChartText, options: Plot.PlotOptions): string {
   svg.setAttribute("aria-labelledby", `${id}-title ${id}-description`);
   const heading = `<title id="${id}-title">${escapeHtml(text.title)}</title>` +
     `<desc id="${id}-description">${escapeHtml(text.description)}</desc>`;
+  // Plot numbers its clip paths across charts; equal charts must be equal text.
+  const clips: string[] = [];
+  const own = (clip: string) => {
+    if (!clips.includes(clip)) clips.push(clip);
+    return `${id}-clip-${clips.indexOf(clip)}`;
+  };
   return svg.outerHTML.replace(/^<svg[^>]*>/, (tag) => tag + heading)
+    .replace(/plot-clip-\d+/g, own)
     .replace(/-?\d+\.\d{3,}/g, (number) => String(Math.round(Number(number) * 100) / 100));
 }
 

@@ -12,7 +12,7 @@ import type { Figures, ReportInput } from "./input.ts";
 
 interface Row {
   label: string;
-  /** Explains the row; shown small beneath the label. */
+  /** Explains the row; shown small beside the label. */
   note?: string;
   cell(figures: Figures): string;
   known?: { value: number; uncertainty: number };
@@ -54,7 +54,7 @@ function rows(input: ReportInput): Row[] {
     },
     {
       label: "",
-      note: "from both ends (Bennett)",
+      note: "from both ends",
       cell: (f) => withError(f.logZBothEnds, f.logZBothEndsStdErr),
       known: exact?.logZ,
       estimate: (f) => [f.logZBothEnds, f.logZBothEndsStdErr],
@@ -75,7 +75,7 @@ function rows(input: ReportInput): Row[] {
     },
     {
       label: "Energy W2",
-      note: `with the square root${setSize(figures?.energyW2Samples)}`,
+      note: `square root${setSize(figures?.energyW2Samples)}`,
       cell: (f) => w2(f.energyW2, f.energyW2NoiseFloor, 3),
     },
     {
@@ -93,7 +93,7 @@ function rows(input: ReportInput): Row[] {
     { label: "Steps", cell: (f) => integer(f.steps) },
     {
       label: "Energy evaluations",
-      note: "with gradient, per sample",
+      note: "per sample",
       cell: (f) => integer(f.energyEvaluationsPerSample),
     },
     { label: "Training time", cell: (f) => seconds(f.trainSeconds) },
@@ -133,7 +133,9 @@ export function deviation(
 ): string {
   if (value === undefined || error === undefined || !known) return "";
   const sigmas = (value - known.value) / Math.hypot(error, known.uncertainty);
-  return Number.isFinite(sigmas) ? `${sigmas < 0 ? "" : "+"}${fixed(sigmas, 1)} SE` : "";
+  return Number.isFinite(sigmas)
+    ? `${sigmas < 0 ? "" : "+"}${fixed(sigmas, Math.abs(sigmas) < 100 ? 1 : 0)} SE`
+    : "";
 }
 
 /** HTML; empty when there is no figure at all. Rows without any figure are left out. */
@@ -147,29 +149,31 @@ export function figuresTable(input: ReportInput): string {
   const exact = input.exact;
   const head = columns.map(({ name }) => `<th scope="col">${name}</th>`).join("") +
     (exact ? `<th scope="col">${exact.exact ? "Exact" : "Reference value"}</th>` : "");
-  let label = "";
+  let group = "";
   const body = rows(input).map((row) => {
-    label = row.label || label; // a row that is left out must not take its group's name with it
-    return { ...row, group: label };
+    group = row.label || group; // a row that is left out must not take its group's name with it
+    return { ...row, group };
   }).filter((row) => columns.some(({ figures }) => row.cell(figures) !== "–"));
   const lines = body.map((row, k) => {
     const first = k === 0 || body[k - 1].group !== row.group;
+    const span = body.filter((other) => other.group === row.group).length;
+    const name = first
+      ? `<th scope="rowgroup" rowspan="${span}">${escapeHtml(row.group)}</th>`
+      : "";
     const cells = columns.map(({ figures }) => {
       const off = row.estimate ? deviation(...row.estimate(figures), row.known) : "";
       return `<td>${row.cell(figures)}${off ? `<small>${off}</small>` : ""}</td>`;
     }).join("");
-    const known = row.known ? knownText(row.known) : "";
-    return `<tr${first ? ' class="first"' : ""}><th scope="row">${
-      first ? `${row.group} ` : `<span class="hidden">${row.group} </span>`
-    }${row.note ? `<small>${escapeHtml(row.note)}</small>` : ""}</th>${cells}${
-      exact ? `<td class="known">${known}</td>` : ""
-    }</tr>`;
+    const known = exact ? `<td class="known">${row.known ? knownText(row.known) : ""}</td>` : "";
+    return `<tr${first ? ' class="first"' : ""}>${name}<th scope="row">${
+      escapeHtml(row.note ?? "")
+    }</th>${cells}${known}</tr>`;
   });
   const source = exact ? `<p class="note">Known values: ${escapeHtml(exact.source)}.</p>` : "";
-  return `<div class="scroll"><table class="figures"><thead><tr><td></td>${head}</tr></thead>` +
+  return `<div class="scroll"><table class="figures"><thead><tr><td colspan="2"></td>${head}</tr></thead>` +
     `<tbody>${lines.join("\n")}</tbody></table></div>` +
     `<p class="note">± is one standard error; SE: distance from the known value in standard ` +
-    `errors. A dash: not measured.</p>${source}`;
+    `errors; W2 with its noise between true samples. A dash: not measured.</p>${source}`;
 }
 
 /** Exact values with at most ten decimals, estimates with their error. */

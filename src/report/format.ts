@@ -41,9 +41,11 @@ export function percent(x: number | undefined): string {
   return `${fixed(100 * x, 1)} %`;
 }
 
-/** "88.4 ± 0.3 %". */
+/** "88.4 ± 0.3 %"; below 0.1 % the error is left out, it is of the size of the value. */
 export function percentWithError(x: number | undefined, error: number | undefined): string {
-  if (x === undefined || error === undefined || !Number.isFinite(error)) return percent(x);
+  if (x === undefined || error === undefined || !Number.isFinite(error) || x < 1e-3) {
+    return percent(x);
+  }
   const digits = Math.max(1, decimalsOfError(100 * error) - 1);
   return `${fixed(100 * x, digits)} ± ${fixed(100 * error, digits)} %`;
 }

@@ -12,6 +12,8 @@ export interface MintCurvePoint {
   readonly ess: number;
   /** Exponent of the tempered weights; 1: not tempered. */
   readonly temperingExponent: number;
+  /** log mean e^{−U − log q} over the batch. */
+  readonly logZ?: number;
 }
 
 /** One Julep iteration, as JulepStepReport. */

@@ -9,7 +9,7 @@ ${palette(":root")}
 body{margin:0;background:var(--paper);color:var(--ink);
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;
 font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}
-main,header>div,footer>div{max-width:66rem;margin:0 auto;padding:0 1.5rem}
+main,header>div,footer>div{max-width:72rem;margin:0 auto;padding:0 1.5rem}
 header{padding:3rem 0 1.5rem;border-bottom:1px solid var(--faint)}
 header p{margin:.35rem 0}
 .eyebrow{font-size:.8rem;letter-spacing:.09em;text-transform:uppercase;color:var(--samples);font-weight:600}
@@ -21,7 +21,7 @@ small,.note,figcaption,.muted{color:var(--muted);font-size:.84rem}
 code,pre,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.85em}
 .definition{overflow-wrap:anywhere}
 pre{background:var(--panel);border:1px solid var(--faint);border-radius:6px;padding:.8rem 1rem;overflow-x:auto;margin:.6rem 0}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11.5rem,1fr));gap:1px;margin:2rem 0 0;
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(13.5rem,1fr));gap:1px;margin:2rem 0 0;
 background:var(--faint);border:1px solid var(--faint);border-radius:8px;overflow:hidden}
 .tiles div{background:var(--paper);padding:.9rem 1.1rem}
 .tiles dt{font-size:.84rem;color:var(--muted)}
@@ -38,14 +38,14 @@ th,td{padding:.28rem .9rem .28rem 0;vertical-align:baseline}
 .figures{width:100%;min-width:34rem;margin:.6rem 0}
 .figures thead th{font-size:.84rem;font-weight:600;border-bottom:1px solid var(--ink);vertical-align:bottom}
 .figures thead td{border-bottom:1px solid var(--ink)}
-.figures th[scope=row]{font-weight:500;white-space:nowrap}
-.figures th[scope=row] small{float:right;margin-left:1rem;line-height:1.9}
+.figures{font-size:.9rem}
+.figures tbody th{font-weight:500;white-space:nowrap}
+.figures th[scope=row]{font-weight:400;font-size:.84rem;color:var(--muted)}
 .figures tr.first>*{border-top:1px solid var(--faint)}
 .figures tbody tr:first-child>*{border-top:0}
-.figures td,.figures thead th[scope=col]{text-align:right;padding:.28rem 0 .28rem 1.2rem;white-space:nowrap}
-.figures td small{display:inline-block;min-width:4.6rem;padding-left:.5rem}
+.figures td,.figures thead th[scope=col]{text-align:right;padding:.28rem 0 .28rem .8rem;white-space:nowrap}
+.figures td small{display:inline-block;min-width:3.6rem;padding-left:.4rem}
 .figures .known{color:var(--muted)}
-.hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .configs{columns:3 17rem;column-gap:2.5rem;margin:.6rem 0}
 .config{break-inside:avoid;width:100%;margin:0 0 1.6rem;font-size:.88rem}
 .config caption{text-align:left;font-weight:600;padding:0 0 .25rem;border-bottom:1px solid var(--ink)}
@@ -53,7 +53,7 @@ th,td{padding:.28rem .9rem .28rem 0;vertical-align:baseline}
 .config td{text-align:right;padding-right:0;overflow-wrap:anywhere}
 .config tr+tr>*{border-top:1px solid var(--faint)}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,26rem),1fr));gap:1.2rem 2rem;margin:.8rem 0}
-.plots.small{grid-template-columns:repeat(auto-fill,minmax(min(100%,17rem),1fr));gap:.8rem 1.4rem}
+.plots.small{grid-template-columns:repeat(auto-fill,minmax(min(100%,14rem),1fr));gap:.8rem 1.4rem}
 figure{margin:0;min-width:0}
 figure h3{margin:.2rem 0 .1rem}
 figcaption{max-width:46rem;margin-top:.2rem}

@@ -19,14 +19,19 @@ export function renderPicture(input: ReportInput): string {
   const f = input.figures;
   const panels = [
     {
-      svg: priorDensityPlot(input.mint, PANEL),
+      svg: priorDensityPlot(input.mint, PANEL.height),
       title: "1  Mint: a mixture prior",
+      // Notes are SVG, not plain text.
       note: "particles around the anchor (dot)",
     },
     {
       svg: pairDistancePlot(input, PANEL),
       title: "2  Julep: carried to the target",
-      note: "distances: prior (orange), weighted samples (green), reference (dashed)",
+      note: "distances between particles: " + [
+        input.prior && coloured("prior", "prior"),
+        input.samples && coloured("samples", "weighted"),
+        input.reference && coloured("reference", "reference"),
+      ].filter((part) => part).join(", "),
     },
     {
       svg: weightPlot(input, PANEL),
@@ -45,7 +50,7 @@ export function renderPicture(input: ReportInput): string {
   const drawn = panels.map(({ svg, title, note }, k) => {
     const x = GAP + k * (PANEL.width + GAP);
     return `<text class="title" x="${x}" y="32">${escapeHtml(title)}</text>` +
-      `<text class="note" x="${x}" y="50">${escapeHtml(note)}</text>` +
+      `<text class="note" x="${x}" y="50">${note}</text>` +
       nested(svg!, x, TOP);
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" ` +
@@ -60,6 +65,9 @@ ${drawn.join("\n")}
 </svg>
 `;
 }
+
+const coloured = (colour: string, text: string) =>
+  `<tspan style="fill:var(--${colour});font-weight:600">${text}</tspan>`;
 
 /** A chart placed inside another SVG, as strict XML. */
 function nested(svg: string, x: number, y: number): string {

@@ -84,10 +84,10 @@ function angularNormalisation(kappa: number): number {
   return sum * 2 * Math.PI / points;
 }
 
-/** Half the side of a square that holds the particles of these modes. */
-export function planeExtent(modes: PlaneMode[]): number {
+/** Half the side of a square that holds these modes to so many standard deviations. */
+export function planeExtent(modes: PlaneMode[], deviations = 2.5): number {
   const reach = modes.flatMap((mode) =>
-    mode.particles.map((p) => p.radius * Math.exp(Math.min(2, 2.5 * p.sigma)))
+    mode.particles.map((p) => p.radius * Math.exp(Math.min(2, deviations * p.sigma)))
   );
   return Math.max(...reach);
 }

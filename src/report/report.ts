@@ -51,7 +51,9 @@ function header({ config, definition, hash }: ReportInput): string {
   return `<p class="eyebrow">Exactly weighted equilibrium samples</p>
 <h1>${escapeHtml(config.preset)}</h1>
 <p class="definition mono">${escapeHtml(definition)}</p>
-<p class="muted">system <code>${escapeHtml(hash)}</code> · seed ${integer(config.seed)}</p>`;
+<p class="muted">system <code>${escapeHtml(hash)}</code> · seed ${
+    escapeHtml(String(config.seed))
+  }</p>`;
 }
 
 /** The figures a reader looks for first. */
@@ -188,7 +190,7 @@ function priorSection({ mint }: ReportInput): string {
 function trainingSection(input: ReportInput): string {
   const wrap = (plots: string[]) => grid(plots.map((svg) => `<figure>${svg}</figure>`), "small");
   const mint = wrap(mintTrainingPlots(input)), julep = wrap(julepTrainingPlots(input));
-  const exact = input.exact && input.julepCurve
+  const exact = input.exact && (input.julepCurve || input.mintCurve)
     ? `<p class="note">Dashed: the ${input.exact.exact ? "exact" : "reference"} log Z, and the ` +
       `step size before training.</p>`
     : "";
@@ -216,7 +218,8 @@ that would be worth as much. It cannot see a region that is never visited.</dd>
 <dt>ESS from the target</dt><dd>1 / E<sub>p</sub>[e<sup>W − log Z</sup>] over paths run backward from
 samples of the target. The two must agree; where this one is smaller, the sampler misses something.</dd>
 <dt>log Z</dt><dd>log of the mean of e<sup>W</sup>, in the measure in which one particle is held at the
-origin; standard error by a delete-one-block jackknife over 100 blocks.</dd>
+origin; standard error by a delete-one-block jackknife over 100 blocks. From both ends: Bennett's
+acceptance ratio of the forward and backward weights, right even where the sampler misses modes.</dd>
 <dt>EUBO</dt><dd>Mean of W over backward paths from the target; log Z cannot lie above it.</dd>
 <dt>W2</dt><dd>Wasserstein-2 distance to the reference samples; it shrinks with the number of samples
 compared, so it means nothing without it.</dd>

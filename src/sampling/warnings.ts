@@ -37,6 +37,12 @@ export interface WarningInput {
 }
 
 const percent = (x: number) => `${(100 * x).toPrecision(x < 0.0995 ? 2 : 3)} %`;
+/** "88.4 ± 0.3 %"; below 0.1 % without the error, which is of the size of the value. */
+const essText = ({ ess, standardError }: { ess: number; standardError: number }) =>
+  ess < 1e-3 || !Number.isFinite(standardError)
+    ? percent(ess)
+    : `${(100 * ess).toFixed(1)} ± ${(100 * standardError).toFixed(1)} %`;
+const times = (ratio: number) => ratio > 1000 ? "more than 1000" : ratio.toPrecision(3);
 const plusMinus = (x: number, error: number, digits = 3) =>
   `${x.toFixed(digits)} ± ${error.toFixed(digits)}`;
 
@@ -115,16 +121,15 @@ function fromTheTarget(input: WarningInput): string[] {
     Math.max(ratio, 1 / ratio) > 1.15 &&
     !(Math.abs(ess.ess - fromTarget.ess) <= SIGMAS * error)
   ) {
-    const times = ratio > 1
-      ? `${ratio.toPrecision(3)} times the one`
-      : `${(1 / ratio).toPrecision(3)} times smaller than the one`;
+    const relation = ratio > 1
+      ? `${times(ratio)} times the one`
+      : `${times(1 / ratio)} times smaller than the one`;
     const meaning = ratio > 1
       ? "the sampler misses, or hardly visits, part of the target"
       : `${name} miss part of what the sampler visits`;
     found.push(
-      `The two ESS disagree: the sampler's own (${percent(ess.ess)} ± ` +
-        `${percent(ess.standardError)}) is ${times} from ${name} (${percent(fromTarget.ess)} ± ` +
-        `${percent(fromTarget.standardError)}): ${meaning}.`,
+      `The two ESS disagree: the sampler's own (${essText(ess)}) is ${relation} from ${name} ` +
+        `(${essText(fromTarget)}): ${meaning}.`,
     );
   }
 

@@ -8,7 +8,7 @@ import { planeDensity, planeExtent, type PlaneMode, planeModes } from "../plane_
 /** Density of particles around the anchor, all components in one picture; null unless n = 2. */
 export function priorDensityPlot(
   model: MintModel | undefined,
-  size: { width?: number; height?: number } = {},
+  height = 480,
 ): string | null {
   const modes = model ? planeModes(model) : [];
   if (modes.length === 0) return null;
@@ -19,15 +19,15 @@ export function priorDensityPlot(
   if (!(peak > 0) || !Number.isFinite(peak)) return null;
   // Filled contours on top of each other: every level adds the same thin coat of colour.
   const thresholds = [0.01, 0.03, 0.08, 0.16, 0.28, 0.42, 0.58, 0.75, 0.9].map((f) => f * peak);
-  const width = size.width ?? 420;
   return chart({
     title: "The prior's particle density in the plane",
     description: `Contours of the density of particles around the anchor particle at the origin, ` +
       `summed over ${modes.length} mixture components.`,
   }, {
-    width,
-    height: size.height ?? width - 20,
-    aspectRatio: 1,
+    width: height - 12, // with these margins both axes have the same scale
+    height,
+    marginTop: 26,
+    marginBottom: 38,
     marginLeft: 40,
     marginRight: 12,
     x: { label: null, domain: [-extent, extent], ticks: 5 },
@@ -66,7 +66,7 @@ function outline({ radius, sigma, angle, kappa }: PlaneMode["particles"][number]
 export function priorModesPlot(model: MintModel | undefined): string | null {
   const modes = model ? planeModes(model).slice(0, 32) : [];
   if (modes.length === 0) return null;
-  const extent = 1.05 * planeExtent(modes);
+  const extent = 1.08 * planeExtent(modes, 1);
   const columns = Math.min(5, modes.length), rows = Math.ceil(modes.length / columns);
   const cell = (k: number) => ({ fx: k % columns, fy: Math.floor(k / columns) });
   const particles = modes.flatMap(({ particles }, k) =>
@@ -91,7 +91,10 @@ export function priorModesPlot(model: MintModel | undefined): string | null {
   }, {
     width,
     height: Math.round(width / columns * rows),
-    margin: 4,
+    marginTop: 1,
+    marginRight: 1,
+    marginBottom: 1,
+    marginLeft: 1,
     fx: { axis: null, padding: 0.06 },
     fy: { axis: null, padding: 0.06 },
     x: { axis: null, domain: [-extent, extent] },
@@ -108,7 +111,7 @@ export function priorModesPlot(model: MintModel | undefined): string | null {
         fill: Colour.prior,
         fillOpacity: 0.15,
       }),
-      Plot.dot(particles, { ...facet, x: "x", y: "y", r: 2, fill: Colour.prior }),
+      Plot.dot(particles, { ...facet, x: "x", y: "y", r: 1.5, fill: Colour.prior }),
       Plot.dot(cells, { ...facet, x: () => 0, y: () => 0, r: 2.5, fill: Colour.ink }),
       Plot.text(cells, {
         ...facet,

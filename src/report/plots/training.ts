@@ -33,8 +33,8 @@ function curvePlot(curve: Curve): string | null {
   const smooth = curve.smooth !== false && points.length >= 30;
   const k = Math.max(3, Math.round(points.length / 20));
   return chart(curve.text, {
-    width: 360,
-    height: 220,
+    width: 300,
+    height: 210,
     x: { label: "iteration", labelArrow: "none", ticks: 4, tickFormat: "d" },
     y: {
       label: curve.label,
@@ -72,8 +72,8 @@ function curvePlot(curve: Curve): string | null {
 
 const drawn = (plots: (string | null)[]) => plots.filter((plot) => plot !== null);
 
-/** Mint: loss, ESS of the batches, tempering exponent. */
-export function mintTrainingPlots({ mintCurve: curve }: ReportInput): string[] {
+/** Mint: loss, ESS of the batches, log Z, tempering exponent. */
+export function mintTrainingPlots({ mintCurve: curve, exact }: ReportInput): string[] {
   if (!curve || curve.length === 0) return [];
   const iterations = curve.map((p) => p.iteration), colour = Colour.prior;
   return drawn([
@@ -94,6 +94,14 @@ export function mintTrainingPlots({ mintCurve: curve }: ReportInput): string[] {
       values: curve.map((p) => 100 * p.ess),
       colour,
       domain: [0, 100],
+    }),
+    curvePlot({
+      text: { title: "Mint: log Z", description: "Estimate of log Z of each batch." },
+      label: "log Z",
+      iterations,
+      values: curve.map((p) => p.logZ ?? NaN),
+      colour,
+      rule: exact?.logZ.value,
     }),
     curvePlot({
       text: {
@@ -157,8 +165,8 @@ function stepSizePlot({ logStepSize, config }: ReportInput): string | null {
     title: "Learned step size",
     description: "Step size epsilon over annealing time t, with the value it started from.",
   }, {
-    width: 360,
-    height: 220,
+    width: 300,
+    height: 210,
     x: { label: "t, prior → target", labelArrow: "none", domain: [0, 1], ticks: 4 },
     y: {
       type: "log",

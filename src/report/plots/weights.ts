@@ -4,6 +4,16 @@ import { chart, Colour } from "../chart.ts";
 import { commonRange, histogramPoints, type Series } from "../histogram.ts";
 import type { ReportInput } from "../input.ts";
 
+const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+/** "10⁻³" for powers of ten, nothing for the ticks between. */
+function decade(value: number): string {
+  const exponent = Math.log10(value);
+  if (Math.abs(exponent - Math.round(exponent)) > 1e-9) return "";
+  const digits = String(Math.abs(Math.round(exponent))).replace(/\d/g, (d) => SUPERSCRIPTS[+d]);
+  return `10${exponent < -0.5 ? "⁻" : ""}${digits}`;
+}
+
 /**
  * W − log Z of the sampler's paths, and of backward paths from the reference, on a logarithmic
  * scale: tails are what matters here.
@@ -49,7 +59,7 @@ export function weightPlot(
   }, {
     ...size,
     x: { label: "W − log Z", labelArrow: "none", domain: [range.low, range.high] },
-    y: { type: "log", label: "density", labelArrow: "none", tickFormat: "~e", ticks: 4 },
+    y: { type: "log", label: "density", labelArrow: "none", tickFormat: decade, ticks: 4 },
     marks: [
       Plot.ruleX([0], { stroke: Colour.ink, strokeDasharray: "1 3" }),
       ...lines.flatMap(({ series, points }) => [
