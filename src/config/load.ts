@@ -39,8 +39,8 @@ export function loadConfig(nameOrPath: string, overrides: readonly string[] = []
   });
 }
 
-/** A configuration file, completed from its base and checked. */
-function readConfigFile(path: string): RunConfig {
+/** A configuration file, completed from its base and checked. Throws InputError of one line. */
+export function readConfigFile(path: string): RunConfig {
   const value = parseJson(readText(path), path);
   if (!isFields(value)) {
     throw new InputError(`${path}: must hold one JSON object, the configuration of a run`);

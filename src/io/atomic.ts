@@ -147,6 +147,24 @@ export async function ensureWritableDirectory(dir: string): Promise<void> {
   }
 }
 
+/**
+ * Proves, before hours of work, that `path` can be written by writeFileAtomic later. Throws
+ * InputError naming the path as that would; leaves no trace.
+ */
+export async function ensureWritableFile(path: string): Promise<void> {
+  let probe: string | undefined;
+  try {
+    const target = await replaceableTarget(path);
+    const name = join(dirname(target), temporaryName(basename(target)));
+    await Deno.writeFile(name, new Uint8Array(0), { createNew: true });
+    probe = name;
+  } catch (error) {
+    throw asInputError(error, `cannot write ${path}`);
+  } finally {
+    if (probe !== undefined) await Deno.remove(probe).catch(() => {});
+  }
+}
+
 /** Temporary files whose process is gone (kill -9, power failure). */
 async function removeOrphans(dir: string): Promise<void> {
   for await (const entry of Deno.readDir(dir)) {
