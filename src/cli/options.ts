@@ -1,0 +1,109 @@
+/** Options that several commands share, and values that name their flag when they are wrong. */
+import {
+  argument,
+  choice,
+  type Message,
+  message,
+  option,
+  optional,
+  string,
+  text,
+  type ValueParser,
+  withDefault,
+} from "@optique/core";
+import { backendChoices } from "../backends/select.ts";
+
+/** Largest count anywhere; more would not fit an array. */
+const MAX_COUNT = 1e9;
+
+/** A sentence made of ready text, without optique's own quoting. */
+export const sentence = (words: string): Message => [text(words)];
+
+/** As it was typed where that is plain, else in quotes. */
+const quoted = (input: string) => /^[\w.+-]+$/.test(input) ? input : JSON.stringify(input);
+
+/** Digits, also as 1e5 or 2.5e4. */
+const numeral = /^\d+(?:\.\d+)?(?:e\+?\d+)?$/i;
+
+function integerOf(flag: string, metavar: "N" | "SEED", min: number, max: number, range: string) {
+  const parser: ValueParser<"sync", number> = {
+    mode: "sync",
+    metavar,
+    placeholder: min,
+    parse(input) {
+      const value = numeral.test(input) ? Number(input) : NaN;
+      if (Number.isInteger(value) && value >= min && value <= max) return { success: true, value };
+      return {
+        success: false,
+        error: sentence(`${flag} must be an integer ${range}, got ${quoted(input)}`),
+      };
+    },
+    format: String,
+  };
+  return parser;
+}
+
+type Flag = `--${string}`;
+// The value's own message already names the flag.
+const errors = { invalidValue: (error: Message) => error };
+
+/** `flag N`: an integer from 1 to 1e9. */
+export function countOption(flag: Flag, description: string) {
+  return option(flag, integerOf(flag, "N", 1, MAX_COUNT, "from 1 to 1e9"), {
+    description: sentence(description),
+    errors,
+  });
+}
+
+/** `--seed S`: what random numbers are keyed by. */
+export function seedOption(description: string) {
+  const range = "from 0 to 2^53 - 1";
+  return optional(
+    option("--seed", integerOf("--seed", "SEED", 0, Number.MAX_SAFE_INTEGER, range), {
+      description: sentence(description),
+      errors,
+    }),
+  );
+}
+
+/** `flag PATH`. */
+export function pathOption(
+  flag: Flag,
+  metavar: "DIR" | "FILE" | "REFERENCE",
+  description: string,
+) {
+  return option(flag, string({ metavar }), { description: sentence(description) });
+}
+
+/** DIR, the folder of a trained run. */
+export function runArgument(command: string) {
+  return argument(string({ metavar: "DIR" }), {
+    description: message`Folder of a trained run`,
+    errors: { endOfInput: sentence(`${command} needs DIR, the folder of a trained run`) },
+  });
+}
+
+/** `--workers` and `--backend`: where and how the numbers are computed, alike in every command. */
+export function machineOptions() {
+  return {
+    workers: optional(countOption("--workers", "Worker threads; as many as cores by default")),
+    backend: withDefault(
+      option(
+        "--backend",
+        choice(backendChoices, {
+          errors: {
+            invalidChoice: (input) =>
+              sentence(
+                `--backend must be ${backendChoices.join(", ")}, got ${quoted(input)}`,
+              ),
+          },
+        }),
+        {
+          description: message`auto takes the fastest; reference is plain float64, for checks`,
+          errors,
+        },
+      ),
+      "auto" as const,
+    ),
+  };
+}

@@ -1,0 +1,86 @@
+/** `mintjulep train`: a configuration in, a trained run folder out. */
+import {
+  argument,
+  command,
+  constant,
+  type InferValue,
+  message,
+  multiple,
+  object,
+  option,
+  optional,
+  string,
+} from "@optique/core";
+import { loadConfig } from "../config/load.ts";
+import { presetNames } from "../config/presets.ts";
+import { InputError } from "../errors.ts";
+import { interruptible } from "./interrupt.ts";
+import { machineOptions, pathOption, seedOption, sentence } from "./options.ts";
+import { printData, table } from "./output.ts";
+import { displayProgress } from "./progress.ts";
+
+export const trainCommand = command(
+  "train",
+  object({
+    command: constant("train"),
+    target: argument(string({ metavar: "TARGET" }), {
+      description: sentence(
+        `A preset (${presetNames.join(", ")}) or a JSON file; with --resume, the run's folder`,
+      ),
+      errors: { endOfInput: sentence("train needs a preset or a JSON file (see train --help)") },
+    }),
+    out: optional(pathOption("--out", "DIR", "Folder of the run, made if missing")),
+    seed: seedOption("What all random numbers are keyed by; default 2666"),
+    set: multiple(
+      option("--set", string({ metavar: "FIELD=VALUE" }), {
+        description: sentence("Change a field, as in --set julep.steps=100; may be repeated"),
+      }),
+    ),
+    resume: option("--resume", {
+      description: message`Go on from the last checkpoint in TARGET`,
+    }),
+    overwrite: option("--overwrite", {
+      description: message`Replace a run that is already in the folder`,
+    }),
+    ...machineOptions(),
+  }),
+  { description: message`Train Mint, then Julep, for a system; write checkpoints and a report` },
+);
+
+const NOTICE = "stopping after this step; checkpoint follows";
+
+/** Trains a new run, or takes up an interrupted one; prints its figures. */
+export async function runTrain(options: InferValue<typeof trainCommand>): Promise<number> {
+  const { target, out, seed, set, overwrite, resume, workers, backend } = options;
+  const machine = { workers, backend, progress: displayProgress() };
+  if (resume) {
+    const own = {
+      "--out": out,
+      "--seed": seed,
+      "--set": set[0],
+      "--overwrite": overwrite || undefined,
+    };
+    for (const [flag, given] of Object.entries(own)) {
+      if (given === undefined) continue;
+      throw new InputError(
+        `${flag} cannot go with --resume: the run in ${target} keeps its folder and configuration`,
+      );
+    }
+    const { resumeTraining } = await import("../run/train.ts");
+    const summary = await interruptible(
+      NOTICE,
+      (signal) => resumeTraining(target, { ...machine, signal }),
+    );
+    printData(table(summary));
+    return 0;
+  }
+  if (out === undefined) throw new InputError("train needs --out DIR, the folder of the run");
+  const config = loadConfig(target, seed === undefined ? set : [...set, `seed=${seed}`]);
+  const { train } = await import("../run/train.ts");
+  const summary = await interruptible(
+    NOTICE,
+    (signal) => train(config, { ...machine, out, overwrite, signal }),
+  );
+  printData(table(summary));
+  return 0;
+}
