@@ -1,9 +1,9 @@
 // Julep on blocks of four systems: whole trajectories, and the gradient of the log-variance loss
 // along stored ones, in one call each.
 //
-//   forward   k⁺(x'|x) = N(x + D⁺, σ²),  D⁺ = (e^{+AΔ} − 1) x  + ( b + c + εF) Δ   at (x,  t)
-//   backward  k⁻(x|x') = N(x' + D⁻, σ²), D⁻ = (e^{−AΔ} − 1) x' + (−b + c + εF) Δ   at (x', t')
-//   σ² = 2εΔ,  F = −∇U_t after clipping,  log k⁻ − log k⁺ = ½ (|r⁺|² − |r⁻|²),  r = residual/σ
+//   forward   k⁺(x'|x) = N(x + D⁺, σ²),  D⁺ = (e^{+hA} − 1) x  + h ( b + c + F)   at (x,  t)
+//   backward  k⁻(x|x') = N(x' + D⁻, σ²), D⁻ = (e^{−hA} − 1) x' + h (−b + c + F)   at (x', t')
+//   h = εΔ, σ² = 2h, F = −∇U_t after clipping, log k⁻ − log k⁺ = ½ (|r⁺|² − |r⁻|²), r = residual/σ
 //
 // Residuals are formed from displacements, never from differences of positions, so float32 costs
 // about 1e-5 per trajectory. Sums over steps are float64. A lane never depends on its neighbours.
@@ -14,7 +14,7 @@ import { pairEnergies } from "./pair_energies";
 import { orbitVmf } from "./orbit_vmf";
 import { egnnBackward, egnnForward } from "./egnn";
 import {
-  addExponentialAdjoint, addExponentialDisplacement, exponentialScratchBytes,
+  addExponentialAdjoint, addExponentialDisplacement, exponentialRate, exponentialScratchBytes,
 } from "./matrix_exponential";
 
 /** What the host writes, field by field, 4 bytes each (src/backends/wasm/julep.ts). */
@@ -163,16 +163,15 @@ function displacement(
     v128.store(at(out, a), f32x4.mul(h, v128.load(at(force, a))));
   }
   if (!job.network) return;
-  const odd = f32x4.splat(sign * dt);
-  const even = f32x4.splat(dt);
+  const odd = f32x4.splat(sign * eps * dt);
   for (let a = 0; a < size; a++) {
     const p = at(out, a);
     const sum = fma(odd, v128.load(at(net, a)), v128.load(p));
-    v128.store(p, fma(even, v128.load(at(net, size + a)), sum));
+    v128.store(p, fma(h, v128.load(at(net, size + a)), sum));
   }
   if (C > 0) {
     addExponentialDisplacement(
-      at(net, 2 * size), at(net, 2 * size + N * C), x, f32x4.splat(sign * dt), out, N, n, C,
+      at(net, 2 * size), at(net, 2 * size + N * C), x, odd, out, N, n, C,
       exponentialScratch,
     );
   }
@@ -300,7 +299,8 @@ export function julepTrajectories(
  */
 function kernelAdjoint(
   job: JulepJob, x: usize, force: usize, net: usize, from: usize, to: usize, direction: f32,
-  dt: f32, eps: f32, kappa: v128, adjoint: usize, work: usize, exponentialScratch: usize,
+  dt: f32, eps: f32, kappa: v128, adjoint: usize, work: usize, after: usize,
+  exponentialScratch: usize,
 ): f64 {
   const N = job.particles;
   const n = job.dimension;
@@ -308,34 +308,47 @@ function kernelAdjoint(
   const size = N * n;
   displacement(job, x, force, net, direction, dt, eps, work, exponentialScratch);
   const sign = f32x4.splat(direction);
-  // increment = |R⁺|²/(4εΔ) − |R⁻|²/(4εΔ): ∂/∂D = ∓R/(2εΔ).
-  const slope = f32x4.mul(kappa, f32x4.splat(<f32>(-<f64>direction / (2.0 * <f64>eps * <f64>dt))));
-  const odd = f32x4.splat(direction * dt);
-  const even = f32x4.splat(dt);
+  const hasNetwork = job.network != 0;
+  const hasMatrix = hasNetwork && C > 0;
+  const h = eps * dt;
+  // increment = |R⁺|²/(4h) − |R⁻|²/(4h): ∂/∂D = ∓R/(2h); ∂D/∂log ε = h (F ± b + c) ± h A e^{±hA} x.
+  const slope = f32x4.mul(kappa, f32x4.splat(<f32>(-<f64>direction / (2.0 * <f64>h))));
+  const odd = f32x4.splat(direction * h);
+  const even = f32x4.splat(h);
   let square = f32x4.splat(0);
   let along = f32x4.splat(0);
   for (let a = 0; a < size; a++) {
     const d = f32x4.sub(v128.load(at(to, a)), v128.load(at(from, a)));
-    const r = f32x4.sub(f32x4.mul(sign, d), v128.load(at(work, a)));
+    const moved = v128.load(at(work, a));
+    const r = f32x4.sub(f32x4.mul(sign, d), moved);
     square = fma(r, r, square);
     const g = f32x4.mul(slope, r);
     v128.store(at(work, a), g);
-    along = fma(g, v128.load(at(force, a)), along);
-    if (job.network) {
+    let linear = f32x4.mul(even, v128.load(at(force, a)));
+    if (hasNetwork) {
+      linear = fma(odd, v128.load(at(net, a)), linear);
+      linear = fma(even, v128.load(at(net, size + a)), linear);
       const b = at(adjoint, a);
       const c = at(adjoint, size + a);
       v128.store(b, fma(odd, g, v128.load(b)));
       v128.store(c, fma(even, g, v128.load(c)));
+      // e^{±hA} x, for the last term of ∂D/∂log ε.
+      if (hasMatrix) {
+        v128.store(at(after, a), f32x4.add(v128.load(at(x, a)), f32x4.sub(moved, linear)));
+      }
     }
+    along = fma(g, linear, along);
   }
-  if (job.network && C > 0) {
+  if (hasMatrix) {
+    const channels = at(net, 2 * size);
+    const strengths = at(net, 2 * size + N * C);
+    along = f32x4.add(along, exponentialRate(channels, strengths, after, odd, work, N, n, C));
     addExponentialAdjoint(
-      at(net, 2 * size), at(net, 2 * size + N * C), x, f32x4.splat(direction * dt), work,
-      at(adjoint, 2 * size), at(adjoint, 2 * size + N * C), N, n, C, exponentialScratch,
+      channels, strengths, x, odd, work, at(adjoint, 2 * size), at(adjoint, 2 * size + N * C),
+      N, n, C, exponentialScratch,
     );
   }
-  const h = <f64>eps * <f64>dt;
-  return -<f64>direction * lanesSum(f32x4.mul(kappa, square)) / (4.0 * h) + h * lanesSum(along);
+  return -<f64>direction * lanesSum(f32x4.mul(kappa, square)) / (4.0 * <f64>h) + lanesSum(along);
 }
 
 /**
@@ -357,7 +370,8 @@ export function julepGradient(
   const net = job.scratch;
   const adjoint = at(net, outputs);
   const work = at(adjoint, outputs);
-  const exponentialScratch = at(work, size);
+  const after = at(work, size);
+  const exponentialScratch = at(after, size);
   const zero = f32x4.splat(0);
   for (let block = 0; block < blocks; block++) {
     const first = load<i32>(windows + (<usize>block << 3));
@@ -376,7 +390,7 @@ export function julepGradient(
           job, x, force, net, x, next, 1, load<f32>(job.durations + (<usize>j << 2)),
           load<f32>(job.stepSizes + (<usize>j << 2)),
           v128.load(coefficients + ((<usize>(j * blocks + block)) << 4)), adjoint, work,
-          exponentialScratch,
+          after, exponentialScratch,
         );
         const p = stepGradient + (<usize>j << 3);
         store<f64>(p, load<f64>(p) + sum);
@@ -388,7 +402,7 @@ export function julepGradient(
           job, x, force, net, previous, x, -1, load<f32>(job.durations + (<usize>step << 2)),
           load<f32>(job.stepSizes + (<usize>step << 2)),
           v128.load(coefficients + ((<usize>(step * blocks + block)) << 4)), adjoint, work,
-          exponentialScratch,
+          after, exponentialScratch,
         );
         const p = stepGradient + (<usize>step << 3);
         store<f64>(p, load<f64>(p) + sum);

@@ -209,6 +209,27 @@ export function addExponentialAdjoint(
   }
 }
 
+/** ⟨g, ∂(e^{τA}x)/∂log τ⟩ = τ ⟨g, A y⟩ for y = e^{τA}x; g and y are (N, n). */
+export function exponentialRate(
+  h: usize, s: usize, y: usize, tau: v128, g: usize, N: i32, n: i32, C: i32,
+): v128 {
+  let rate = f32x4.splat(0);
+  for (let c = 0; c < C; c++) {
+    const ts = f32x4.mul(tau, v128.load(at(s, c)));
+    for (let e = 0; e < n; e++) {
+      let hg = f32x4.splat(0);
+      let hy = f32x4.splat(0);
+      for (let i = 0; i < N; i++) {
+        const v = v128.load(at(h, i * C + c));
+        hg = fma(v, v128.load(at(g, i * n + e)), hg);
+        hy = fma(v, v128.load(at(y, i * n + e)), hy);
+      }
+      rate = fma(f32x4.mul(ts, hg), hy, rate);
+    }
+  }
+  return rate;
+}
+
 /** For tests: one τ for all lanes. */
 export function exponentialDisplacement(
   h: usize, s: usize, x: usize, tau: f32, out: usize, N: i32, n: i32, C: i32, scratch: usize,

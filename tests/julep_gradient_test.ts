@@ -129,7 +129,7 @@ function kernelMean(
     Array.from({ length: N }, (_, j) => {
       let sum = 0;
       for (let c = 0; c < C; c++) sum += out.h[i * C + c] * out.s[c] * out.h[j * C + c];
-      return sign * dt * sum;
+      return sign * dt * eps * sum;
     }));
   const exponential = denseExponential(matrix);
   return x.map((_, at) => {
@@ -139,7 +139,7 @@ function kernelMean(
     for (let j = 0; j < N; j++) sum += exponential[i][j] * x[j * n + a];
     const b = julep.drift ? out.b[at] : 0;
     const c = julep.evenDrift ? out.c[at] : 0;
-    return sum + dt * (sign * b + c + eps * force[at]);
+    return sum + eps * dt * (sign * b + c + force[at]);
   });
 }
 

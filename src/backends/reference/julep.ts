@@ -2,9 +2,11 @@
  * Julep in float64: one trajectory with its path weight, and the gradient of the log-variance loss
  * along a stored one. Written for clarity; the oracle of assembly/julep.ts.
  *
- *   k⁺(x'|x) = N(x + D⁺, 2εΔ),   D⁺ = (e^{+AΔ} − 1) x  + ( b + c + εF) Δ   at (x,  t)
- *   k⁻(x|x') = N(x' + D⁻, 2εΔ),  D⁻ = (e^{−AΔ} − 1) x' + (−b + c + εF) Δ   at (x', t')
+ *   k⁺(x'|x) = N(x + D⁺, 2h),   D⁺ = (e^{+hA} − 1) x  + h ( b + c + F)   at (x,  t)
+ *   k⁻(x|x') = N(x' + D⁻, 2h),  D⁻ = (e^{−hA} − 1) x' + h (−b + c + F)   at (x', t')
  *
+ * h = εΔ. The network's A, b and c are in units of the force: without the factor ε a change of c by
+ * δ would move W by about δ √(2/ε), and training would be unstable wherever ε must be small.
  * F = −∇U_t, U_t = (1 − t)(−log q) + t·U with U softened at t < 1 (method.md section 3).
  */
 import type { JulepModel } from "../../julep/model.ts";
@@ -12,7 +14,11 @@ import { egnnBackward, egnnForward } from "./egnn.ts";
 import { type EgnnOutput, egnnOutput } from "../../julep/egnn.ts";
 import { normals } from "../../math/random.ts";
 import type { System } from "../../systems/system.ts";
-import { addExponentialAdjoint, addExponentialDisplacement } from "./matrix_exponential.ts";
+import {
+  addExponentialAdjoint,
+  addExponentialDisplacement,
+  exponentialRate,
+} from "./matrix_exponential.ts";
 
 /** What a trajectory needs. Positions are (N, n). */
 export interface Transport {
@@ -127,10 +133,11 @@ function displacement(
   dt: number,
   eps: number,
 ): Float64Array {
-  const out = force.map((f) => eps * dt * f);
+  const h = eps * dt;
+  const out = force.map((f) => h * f);
   if (!net) return out;
-  for (let a = 0; a < out.length; a++) out[a] += dt * (sign * net.b[a] + net.c[a]);
-  if (net.s.length) addExponentialDisplacement(lowRank(p, net), x, sign * dt, out);
+  for (let a = 0; a < out.length; a++) out[a] += h * (sign * net.b[a] + net.c[a]);
+  if (net.s.length) addExponentialDisplacement(lowRank(p, net), x, sign * h, out);
   return out;
 }
 
@@ -228,25 +235,30 @@ export function trajectoryGradient(
       const dt = times[step + 1] - times[step];
       const eps = stepSizes[step];
       const d = displacement(p, states[j], forces[j], net, sign, dt, eps);
-      // increment = |R⁺|²/(4εΔ) − |R⁻|²/(4εΔ).
+      // increment = |R⁺|²/(4h) − |R⁻|²/(4h), and ∂D/∂log ε = h (F ± b + c) ± h A e^{±hA} x.
+      const h = eps * dt;
       const g = new Float64Array(d.length);
+      const linear = forces[j].map((f, a) => net ? h * (f + sign * net.b[a] + net.c[a]) : h * f);
       let square = 0;
       let along = 0;
       for (let a = 0; a < d.length; a++) {
         const r = sign * (states[step + 1][a] - states[step][a]) - d[a];
         square += r * r;
-        g[a] = -sign * coefficients[step] * r / (2 * eps * dt);
-        along += g[a] * forces[j][a];
+        g[a] = -sign * coefficients[step] * r / (2 * h);
+        along += g[a] * linear[a];
       }
-      stepGradient[step] += -sign * coefficients[step] * square / (4 * eps * dt) +
-        eps * dt * along;
+      if (net?.s.length) {
+        const y = states[j].map((x, a) => x + d[a] - linear[a]);
+        along += exponentialRate(lowRank(p, net), y, sign * h, g);
+      }
+      stepGradient[step] += -sign * coefficients[step] * square / (4 * h) + along;
       if (!net || !adjoint) return;
       for (let a = 0; a < d.length; a++) {
-        adjoint.b[a] += sign * dt * g[a];
-        adjoint.c[a] += dt * g[a];
+        adjoint.b[a] += sign * h * g[a];
+        adjoint.c[a] += h * g[a];
       }
       if (net.s.length) {
-        addExponentialAdjoint(lowRank(p, net), states[j], sign * dt, g, adjoint.h, adjoint.s);
+        addExponentialAdjoint(lowRank(p, net), states[j], sign * h, g, adjoint.h, adjoint.s);
       }
     };
     if (j < last) addKernel(j, 1);

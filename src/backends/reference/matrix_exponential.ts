@@ -154,3 +154,26 @@ export function addExponentialAdjoint(
     }
   }
 }
+
+/** ⟨g, ∂(e^{τA}x)/∂log τ⟩ = τ ⟨g, A y⟩ for y = e^{τA}x; g and y are (N, n). */
+export function exponentialRate(
+  a: LowRank,
+  y: Float64Array,
+  tau: number,
+  g: Float64Array,
+): number {
+  const { h, s, particles: N, dimension: n, channels: C } = a;
+  let rate = 0;
+  for (let c = 0; c < C; c++) {
+    for (let e = 0; e < n; e++) {
+      let hg = 0;
+      let hy = 0;
+      for (let i = 0; i < N; i++) {
+        hg += h[i * C + c] * g[i * n + e];
+        hy += h[i * C + c] * y[i * n + e];
+      }
+      rate += tau * s[c] * hg * hy;
+    }
+  }
+  return rate;
+}
