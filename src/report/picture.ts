@@ -27,7 +27,7 @@ export function renderPicture(input: ReportInput): string {
     {
       svg: pairDistancePlot(input, PANEL),
       title: "2  Julep: carried to the target",
-      note: "distances between particles: " + [
+      note: "pair distances: " + [
         input.prior && coloured("prior", "prior"),
         input.samples && coloured("samples", "weighted"),
         input.reference && coloured("reference", "reference"),
