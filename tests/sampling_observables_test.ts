@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { preset } from "../src/config/presets.ts";
 import { RandomStream, Stream } from "../src/math/random.ts";
 import { centreOfMassLogZ, exactValues } from "../src/sampling/exact.ts";
-import { identities, laplacianOfEnergy } from "../src/sampling/identities.ts";
+import { identities, laplacianOfEnergy, probedLaplacian } from "../src/sampling/identities.ts";
 import {
   distanceW2,
   energyW2,
@@ -15,6 +15,7 @@ import {
 import { relabel } from "../src/sampling/draw.ts";
 import { resampledPositions, systematicResample } from "../src/sampling/resample.ts";
 import { warnings } from "../src/sampling/warnings.ts";
+import { weightedMean } from "../src/sampling/weights.ts";
 import type { System } from "../src/systems/system.ts";
 import { quadrature } from "../tools/dw4_exact.ts";
 
@@ -85,6 +86,25 @@ Deno.test("identities hold for weighted samples of an oscillator, and warn when 
   assert.match(told, /⟨x·∇U⟩ = \d\.\d+ ± \d\.\d+ should be 4/);
   assert.match(told, /⟨\|∇U\|²⟩ − ⟨ΔU⟩/);
   assert.equal(identities(system, positions, W, 50).samples, 50);
+});
+
+Deno.test("the probed Laplacian is unbiased, and large systems use it", () => {
+  const k = 3, n = 400;
+  const system = oscillator(15, k);
+  const x = gaussians(30, 1);
+  const estimates = Float64Array.from(
+    { length: n },
+    (_, s) => probedLaplacian(system, x, 1e-4, new RandomStream(4, Stream.test, s)),
+  );
+  const { mean, standardError } = weightedMean(estimates, null);
+  close(mean, k * 2 * 14, 4 * standardError); // 1 false alarm in 16,000
+  assert.ok(standardError > 0 && standardError < 0.3);
+  const positions = gaussians(n * 30, Math.sqrt(1 / k));
+  const { laplacian, virial } = identities(system, positions, null);
+  assert.equal(virial.expected, 28);
+  close(virial.mean, 28, 4 * virial.standardError);
+  close(laplacian.difference, 0, 4 * laplacian.standardError);
+  assert.ok(laplacian.standardError < 3);
 });
 
 Deno.test("pair distances and their weighted mean", () => {

@@ -17,6 +17,7 @@ export const Stream = {
   relabel: 8,
   mintBatch: 9,
   resample: 10,
+  probe: 11,
   test: 15,
 } as const;
 export type Stream = (typeof Stream)[keyof typeof Stream];

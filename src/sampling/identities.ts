@@ -3,6 +3,7 @@
  * ⟨x·∇U⟩ = number of degrees of freedom, and ⟨|∇U|²⟩ = ⟨ΔU⟩. They see wrong weights and wrong
  * sampling inside a basin; a basin that is missing altogether satisfies them, and stays unseen.
  */
+import { RandomStream, Stream } from "../math/random.ts";
 import type { System } from "../systems/system.ts";
 import { weightedMean } from "./weights.ts";
 
@@ -37,13 +38,40 @@ export function laplacianOfEnergy(system: System, x: Float64Array, step: number)
   return laplacian;
 }
 
+/** Above this number of coordinates the Laplacian is estimated by probes. */
+const EXACT_LAPLACIAN = 24;
+const PROBES = 4;
+
+/**
+ * An unbiased estimate of ΔU at x: the mean of vᵀ(∇∇U)v over `PROBES` vectors of random signs
+ * (Hutchinson), each from two gradients. Its noise is part of the identity's standard error.
+ */
+export function probedLaplacian(
+  system: System,
+  x: Float64Array,
+  step: number,
+  random: RandomStream,
+): number {
+  const [above, below] = [new Float64Array(x.length), new Float64Array(x.length)];
+  let laplacian = 0;
+  for (let probe = 0; probe < PROBES; probe++) {
+    const v = x.map(() => random.word() & 1 ? 1 : -1);
+    system.energyAndGradient(x.map((value, i) => value + step * v[i]), above);
+    system.energyAndGradient(x.map((value, i) => value - step * v[i]), below);
+    for (let i = 0; i < x.length; i++) {
+      laplacian += v[i] * (above[i] - below[i]) / (2 * step * PROBES);
+    }
+  }
+  return laplacian;
+}
+
 /**
  * Both identities on weighted samples.
  *
  * @param positions (n, N, dimension), any origin and orientation
  * @param logWeights W of each, or null for samples of p itself
- * @param maxSamples how many configurations, evenly spaced, are used (each costs 2·N·dimension + 1
- * gradients)
+ * @param maxSamples how many configurations, evenly spaced, are used; each costs 2·N·dimension + 1
+ * gradients, and 9 where N·dimension > 24
  */
 export function identities(
   system: System,
@@ -67,7 +95,9 @@ export function identities(
       virial[s] += x[i] * gradient[i];
       squared[s] += gradient[i] ** 2;
     }
-    laplacian[s] = laplacianOfEnergy(system, x, step);
+    laplacian[s] = size <= EXACT_LAPLACIAN
+      ? laplacianOfEnergy(system, x, step)
+      : probedLaplacian(system, x, step, new RandomStream(0, Stream.probe, sample));
   });
   const W = logWeights && Float64Array.from(picked, (sample) => logWeights[sample]);
   const difference = weightedMean(squared.map((g, s) => g - laplacian[s]), W);
