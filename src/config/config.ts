@@ -114,8 +114,13 @@ export interface JulepConfig {
   gauge: "anchor" | "centre_of_mass";
   /** Time grid while training: "uniform", or "random" sorted uniforms (the paper's). */
   grid: "uniform" | "random";
-  /** "total": Var[W]; "per_step": the summed variance of the steps' increments. */
-  loss: "total" | "per_step";
+  /**
+   * "total": Var[W]; "per_step": the summed variance of the steps' increments; "grouped": the summed
+   * variance over lossGroups groups of consecutive steps.
+   */
+  loss: "total" | "per_step" | "grouped";
+  /** Groups of the "grouped" loss, >= 1; the other forms do not use it. */
+  lossGroups: number;
   /** Fraction of each trajectory's steps whose gradient is taken (a random window), (0, 1]. */
   gradientFraction: number;
   /** Per-particle force clip: F → F/√(1 + |F|²/clip²), alike in both kernels; null: none. */

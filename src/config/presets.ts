@@ -27,7 +27,8 @@ const julep: JulepConfig = {
   gradientClip: 1,
   gauge: "centre_of_mass",
   grid: "uniform",
-  loss: "per_step",
+  loss: "grouped",
+  lossGroups: 4,
   gradientFraction: 0.25,
   forceClip: null,
   network: {

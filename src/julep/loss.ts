@@ -1,7 +1,8 @@
 /**
- * The log-variance loss (eq. 21) over trajectories held fixed, in two forms:
+ * The log-variance loss (eq. 21) over trajectories held fixed, in three forms:
  *
- *   total:     Var_s[ Σ_i D_{s,i} ],      per_step:  Σ_i Var_s[ D_{s,i} ],
+ *   total:  Var_s[ Σ_i D_{s,i} ],   per_step:  Σ_i Var_s[ D_{s,i} ],
+ *   grouped:  Σ_g Var_s[ Σ_{i in g} D_{s,i} ] over G groups of consecutive steps, between the two.
  *
  * D_{s,i} = U_{t_i}(x_i) − U_{t_{i+1}}(x_{i+1}) + log k⁻ − log k⁺, whose sum over i is W up to the
  * prior's normalisation. Both reduce to ∂L/∂D_{s,i}, times ∂D/∂parameters from trajectoryGradient.
@@ -57,6 +58,7 @@ export function logVarianceLoss(
   steps: number,
   samples: number,
   form: JulepConfig["loss"],
+  groups = 1,
 ): LossReport {
   const coefficients = new Float64Array(steps * samples);
   const totals = new Float64Array(samples);
@@ -66,15 +68,16 @@ export function logVarianceLoss(
   const use = Array.from(totals, (v) => Number.isFinite(v));
   let loss = 0;
   const row = new Float64Array(samples);
-  if (form === "total") {
-    loss = varianceGradient(totals, use, row);
-    for (let i = 0; i < steps; i++) coefficients.set(row, i * samples);
-  } else {
-    for (let i = 0; i < steps; i++) {
-      const values = increments.subarray(i * samples, (i + 1) * samples);
-      loss += varianceGradient(values, use, row);
-      coefficients.set(row, i * samples);
+  const count = form === "total" ? 1 : form === "per_step" ? steps : Math.min(groups, steps);
+  for (let g = 0; g < count; g++) {
+    const from = Math.floor(g * steps / count);
+    const to = Math.floor((g + 1) * steps / count);
+    const sums = new Float64Array(samples);
+    for (let i = from; i < to; i++) {
+      for (let s = 0; s < samples; s++) sums[s] += increments[i * samples + s];
     }
+    loss += varianceGradient(sums, use, row);
+    for (let i = from; i < to; i++) coefficients.set(row, i * samples);
   }
   return { loss, coefficients, dropped: use.filter((u) => !u).length };
 }

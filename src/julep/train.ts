@@ -146,8 +146,16 @@ export class JulepTraining {
 
   /** One iteration: trajectories, loss, gradient, Adam. */
   async step(jobs: JulepJobs): Promise<JulepStepReport> {
-    const { steps, samples, grid, loss: form, gradientFraction, gradientClip, stepSize } =
-      this.#config;
+    const {
+      steps,
+      samples,
+      grid,
+      loss: form,
+      lossGroups,
+      gradientFraction,
+      gradientClip,
+      stepSize,
+    } = this.#config;
     const iteration = this.#iteration;
     const stride = Math.ceil(samples / LANES) * LANES;
     const times = grid === "uniform"
@@ -174,7 +182,13 @@ export class JulepTraining {
       logWeights.set(result.logWeights, k * CHUNK);
       copyColumns(result.increments!, counts[k], 0, increments, samples, k * CHUNK, counts[k]);
     });
-    const { loss, coefficients, dropped } = logVarianceLoss(increments, steps, samples, form);
+    const { loss, coefficients, dropped } = logVarianceLoss(
+      increments,
+      steps,
+      samples,
+      form,
+      lossGroups,
+    );
     const { windows, scale } = gradientWindows(
       steps,
       samples,

@@ -190,6 +190,8 @@ export interface KernelExports {
     weights: number,
     out: number,
     scratch: number,
+  ): void;
+
   // pair_energies.ts: U_t and ∂U_t/∂x of `blocks` blocks (parameters: PairKernel.parameters, f32).
   pairEnergiesBatch(
     kind: number,
