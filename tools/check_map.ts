@@ -1,0 +1,187 @@
+/**
+ * Checks that the code keeps to ARCHITECTURE.md: who may import whom, and that every kernel stands
+ * in each of its places under one base name. Prints one line for each fault; exit code 1 if any.
+ *
+ * Usage: deno run -A tools/check_map.ts
+ */
+import { basename, posix } from "node:path";
+
+/**
+ * Folder (or single file) of src/ → what it may import besides itself. Stages stand in the order
+ * of the work; none imports a later one.
+ */
+const mayImport: Record<string, readonly string[]> = {
+  "errors.ts": [],
+  "version.ts": [],
+  math: ["errors.ts"],
+  io: ["errors.ts", "math"],
+  config: ["errors.ts", "io"],
+  systems: ["errors.ts", "math", "config"],
+  mint: ["errors.ts", "math", "config", "systems"],
+  julep: ["errors.ts", "math", "config", "systems", "mint"],
+  sampling: ["errors.ts", "math", "config", "systems", "mint", "julep"],
+  backends: ["errors.ts", "math", "config", "systems", "mint", "julep"],
+  workers: ["errors.ts", "backends"],
+  report: ["errors.ts", "math", "config", "systems", "mint", "julep", "sampling"],
+  run: [
+    "errors.ts",
+    "version.ts",
+    "math",
+    "io",
+    "config",
+    "systems",
+    "mint",
+    "julep",
+    "sampling",
+    "backends",
+    "workers",
+    "report",
+  ],
+  // The command line prints what run/ says; it computes nothing.
+  cli: ["errors.ts", "version.ts", "io", "config", "backends", "run"],
+};
+
+/** Files any stage may import: interfaces, and plain functions of arrays. */
+const free: Record<string, string> = {
+  "backends/backend.ts": "the interface of what runs the stages; implementations are not free",
+  "sampling/weights.ts": "ESS and log Z of an array of log-weights; training shows them too",
+};
+
+/** A backend does jobs on plain models; how models are trained is not its business. */
+const trainingOnly = /^(mint|julep)\/(train|loss|start)\.ts$/;
+
+/** Places a kernel may lack, each with the reason. A reason that no longer holds is a fault. */
+const exclusions: Record<string, { reference?: string; conformance?: string }> = {
+  index: { reference: "joins the kernels' exports", conformance: "joins the kernels' exports" },
+  simd: {
+    reference: "one-instruction helpers",
+    conformance: "covered by every kernel that uses it",
+  },
+  math: { reference: "the oracle is Math.* and src/math/special.ts" },
+  threefry: { reference: "the oracle is src/math/random.ts" },
+  gemm: { reference: "the oracle is the definition, written out in its test" },
+  egnn_backward: { reference: "second half of egnn", conformance: "in egnn_test.ts" },
+  egnn_layout: { reference: "offsets of egnn", conformance: "in egnn_test.ts" },
+  orbit_integral3: {
+    reference: "the oracle is src/mint/orbit_integral.ts",
+    conformance: "in orbit_vmf_test.ts",
+  },
+  orbit_vmf_layout: { reference: "offsets of orbit_vmf", conformance: "in orbit_vmf_test.ts" },
+  orbit_vmf_parameters: { reference: "part of orbit_vmf", conformance: "in orbit_vmf_test.ts" },
+  orbit_vmf_plane: { reference: "n = 2 of orbit_vmf", conformance: "in orbit_vmf_test.ts" },
+  orbit_vmf_space: { reference: "n = 3 of orbit_vmf", conformance: "in orbit_vmf_test.ts" },
+};
+
+/** Files of src/backends/reference/ that are no kernel. */
+const notKernels = ["executor"];
+
+const importPattern = /(?:\bfrom\s*|\bimport\s*\(?\s*|\bnew URL\s*\(\s*)"(\.[^"]*\.ts)"/g;
+
+/**
+ * Imports against the rules, one line each.
+ *
+ * @param sources path below src/ → text of each file
+ */
+export function wrongImports(sources: ReadonlyMap<string, string>): string[] {
+  const faults: string[] = [];
+  for (const [path, text] of sources) {
+    const place = path.split("/")[0];
+    if (path === "mod.ts") continue; // the library is everything
+    if (mayImport[place] === undefined) {
+      faults.push(`src/${place} has no rule: say in tools/check_map.ts what it may import`);
+      continue;
+    }
+    for (const [, specifier] of text.matchAll(importPattern)) {
+      const target = posix.join(posix.dirname(path), specifier);
+      const targetPlace = target.split("/")[0];
+      if (targetPlace === place || free[target] !== undefined) continue;
+      if (!mayImport[place].includes(targetPlace)) {
+        faults.push(`src/${path} imports src/${target}: ${place} may not import ${targetPlace}`);
+      } else if (place === "backends" && trainingOnly.test(target)) {
+        faults.push(`src/${path} imports src/${target}: a backend may not import training`);
+      }
+    }
+  }
+  return faults;
+}
+
+/** Base names of the three places of kernels. */
+export interface KernelPlaces {
+  /** assembly/<kernel>.ts */
+  readonly assembly: readonly string[];
+  /** src/backends/reference/<kernel>.ts */
+  readonly reference: readonly string[];
+  /** tests/conformance/<kernel>_test.ts */
+  readonly conformance: readonly string[];
+}
+
+/** Kernels that lack a place, and exclusions that are out of date; one line each. */
+export function kernelFaults(
+  places: KernelPlaces,
+  excluded: typeof exclusions = exclusions,
+): string[] {
+  const faults: string[] = [];
+  const files = {
+    reference: (kernel: string) => `src/backends/reference/${kernel}.ts`,
+    conformance: (kernel: string) => `tests/conformance/${kernel}_test.ts`,
+  };
+  for (const kernel of places.assembly) {
+    for (const place of ["reference", "conformance"] as const) {
+      const there = places[place].includes(kernel);
+      const reason = excluded[kernel]?.[place];
+      if (!there && reason === undefined) {
+        faults.push(`assembly/${kernel}.ts has no ${files[place](kernel)}`);
+      } else if (there && reason !== undefined) {
+        faults.push(
+          `${files[place](kernel)} exists, yet is excluded as "${reason}" in tools/check_map.ts`,
+        );
+      }
+    }
+  }
+  for (const kernel of Object.keys(excluded)) {
+    if (!places.assembly.includes(kernel)) {
+      faults.push(`tools/check_map.ts excludes ${kernel}, but there is no assembly/${kernel}.ts`);
+    }
+  }
+  for (const kernel of places.reference) {
+    if (!places.assembly.includes(kernel) && !notKernels.includes(kernel)) {
+      faults.push(`${files.reference(kernel)} has no assembly/${kernel}.ts`);
+    }
+  }
+  return faults;
+}
+
+const root = new URL("../", import.meta.url);
+
+function* filesBelow(folder: URL, prefix = ""): Iterable<string> {
+  for (const entry of Deno.readDirSync(folder)) {
+    if (entry.isDirectory) {
+      yield* filesBelow(new URL(`${entry.name}/`, folder), `${prefix}${entry.name}/`);
+    } else if (entry.name.endsWith(".ts")) yield prefix + entry.name;
+  }
+}
+
+/** All faults of the checkout. */
+export function checkMap(): string[] {
+  const src = new URL("src/", root);
+  const paths = [...filesBelow(src)].filter((path) => !path.endsWith(".gen.ts")).sort();
+  const sources = new Map(paths.map((path) => [path, Deno.readTextFileSync(new URL(path, src))]));
+  const names = (folder: string, end: string) =>
+    [...filesBelow(new URL(folder, root))].filter((p) => p.endsWith(end) && !p.includes("/"))
+      .map((path) => basename(path, end)).sort();
+  return [
+    ...wrongImports(sources),
+    ...kernelFaults({
+      assembly: names("assembly/", ".ts"),
+      reference: names("src/backends/reference/", ".ts"),
+      conformance: names("tests/conformance/", "_test.ts"),
+    }),
+  ];
+}
+
+if (import.meta.main) {
+  const faults = checkMap();
+  for (const fault of faults) console.error(fault);
+  if (faults.length === 0) console.log("The map holds: imports and kernels are where they belong.");
+  Deno.exit(faults.length === 0 ? 0 : 1);
+}

@@ -1,0 +1,84 @@
+/**
+ * Runs the tests in two waves, quick ones first, and ends with the line `N passed, N failed`
+ * (`, N skipped` where tests were ignored, with their names and reasons above). Steps count as
+ * tests; a file that fails outside its tests, or holds none, counts as one failure.
+ *
+ * Usage: deno run -A tools/test.ts [options of deno test]
+ */
+
+const root = new URL("../", import.meta.url);
+/** Folders whose tests take their time: they run when the quick ones are through. */
+const slow = ["tests/statistics/", "tests/cli/"];
+
+/** What one wave came to. */
+export interface Tally {
+  passed: number;
+  failed: number;
+  /** Names of ignored tests; they carry the reason in brackets. */
+  skipped: string[];
+  /** Files that reported. */
+  files: string[];
+}
+
+const unescape = (text: string) =>
+  text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"')
+    .replaceAll("&apos;", "'").replaceAll("&amp;", "&");
+
+/** Counts of a JUnit report as `deno test --junit-path` writes it. */
+export function readJunit(xml: string): Tally {
+  const tally: Tally = { passed: 0, failed: 0, skipped: [], files: [] };
+  for (const [, name] of xml.matchAll(/<testsuite name="([^"]*)"/g)) {
+    tally.files.push(unescape(name).replace(/^\.\//, ""));
+  }
+  for (const [, name, body] of xml.matchAll(/<testcase name="([^"]*)"[^>]*>(.*?)<\/testcase>/gs)) {
+    if (/^\s*<skipped\/>/.test(body)) tally.skipped.push(unescape(name));
+    else if (/^\s*<(failure|error)\b/.test(body)) tally.failed++;
+    else tally.passed++;
+  }
+  return tally;
+}
+
+function* testFiles(folder: string): Iterable<string> {
+  for (const entry of Deno.readDirSync(new URL(folder, root))) {
+    if (entry.isDirectory) yield* testFiles(`${folder}${entry.name}/`);
+    else if (entry.name.endsWith("_test.ts")) yield folder + entry.name;
+  }
+}
+
+async function runWave(files: string[], options: string[]): Promise<Tally> {
+  const report = await Deno.makeTempFile({ suffix: ".xml" });
+  try {
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: ["test", "-A", "--parallel", `--junit-path=${report}`, ...options, ...files],
+      cwd: root,
+    }).spawn().status;
+    const tally = readJunit(await Deno.readTextFile(report));
+    const silent = files.filter((file) => !tally.files.includes(file));
+    // With a filter, files without a matching test say nothing; that is no fault.
+    if (options.length === 0) {
+      tally.failed += silent.length;
+      for (const file of silent) console.error(`${file} ran no test`);
+    }
+    if (!success && tally.failed === 0) tally.failed = 1;
+    return tally;
+  } finally {
+    await Deno.remove(report);
+  }
+}
+
+if (import.meta.main) {
+  const all = [...testFiles("tests/")].sort();
+  const isSlow = (file: string) => slow.some((folder) => file.startsWith(folder));
+  const total: Tally = { passed: 0, failed: 0, skipped: [], files: [] };
+  for (const files of [all.filter((f) => !isSlow(f)), all.filter(isSlow)]) {
+    if (files.length === 0) continue;
+    const wave = await runWave(files, Deno.args);
+    total.passed += wave.passed;
+    total.failed += wave.failed;
+    total.skipped.push(...wave.skipped);
+  }
+  for (const name of total.skipped) console.log(`skipped: ${name}`);
+  const skipped = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : "";
+  console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
+  Deno.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
+}
