@@ -90,7 +90,8 @@ const config: fc.Arbitrary<RunConfig> = fc.record({
     gradientClip: positive,
     gauge: fc.constantFrom("anchor" as const, "centre_of_mass" as const),
     grid: fc.constantFrom("uniform" as const, "random" as const),
-    loss: fc.constantFrom("total" as const, "per_step" as const),
+    loss: fc.constantFrom("total" as const, "per_step" as const, "grouped" as const),
+    lossGroups: count(1),
     gradientFraction: fraction,
     forceClip: fc.oneof(fc.constant(null), positive),
     network: fc.record({
