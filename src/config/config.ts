@@ -121,6 +121,8 @@ export interface JulepConfig {
   loss: "total" | "per_step" | "grouped";
   /** Groups of the "grouped" loss, >= 1; the other forms do not use it. */
   lossGroups: number;
+  /** Trajectories weigh softmax(tilt·W) in the loss; in [0, 1]. 0: all alike. */
+  tilt: number;
   /** Fraction of each trajectory's steps whose gradient is taken (a random window), (0, 1]. */
   gradientFraction: number;
   /** Per-particle force clip: F → F/√(1 + |F|²/clip²), alike in both kernels; null: none. */

@@ -29,6 +29,7 @@ const julep: JulepConfig = {
   grid: "uniform",
   loss: "grouped",
   lossGroups: 4,
+  tilt: 0.5,
   gradientFraction: 0.25,
   forceClip: null,
   network: {

@@ -114,6 +114,7 @@ const julep = object({
   grid: oneOf("uniform", "random"),
   loss: oneOf("total", "per_step", "grouped"),
   lossGroups: count(1),
+  tilt: z.number("a number in [0, 1]").min(0, "a number in [0, 1]").max(1, "a number in [0, 1]"),
   gradientFraction: fraction(),
   forceClip: z.union([z.null(), positive()], "a number > 0 or null"),
   network,

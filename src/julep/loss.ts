@@ -4,6 +4,10 @@
  *   total:  Var_s[ Σ_i D_{s,i} ],   per_step:  Σ_i Var_s[ D_{s,i} ],
  *   grouped:  Σ_g Var_s[ Σ_{i in g} D_{s,i} ] over G groups of consecutive steps, between the two.
  *
+ * Trajectories weigh softmax(tilt·W): dead paths, whose W is far below all others, would otherwise
+ * rule the variance although they count for nothing. tilt = 0 is the plain variance under the
+ * sampler, tilt = 1 the variance as the target sees it; both vanish for a perfect transport.
+ *
  * D_{s,i} = U_{t_i}(x_i) − U_{t_{i+1}}(x_{i+1}) + log k⁻ − log k⁺, whose sum over i is W up to the
  * prior's normalisation. Both reduce to ∂L/∂D_{s,i}, times ∂D/∂parameters from trajectoryGradient.
  */
@@ -33,23 +37,31 @@ function median(values: number[]): number {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** ∂Var/∂v_s = 2 (v_s − v̄)/(S − 1), with outliers capped; returns the variance. */
-function varianceGradient(values: Float64Array, use: boolean[], out: Float64Array): number {
-  const kept = [...values].filter((_, s) => use[s]);
+/** ∂Var_ω/∂v_s = 2 ω_s (v_s − v̄) with Σω = 1, outliers capped; returns the variance. */
+function varianceGradient(values: Float64Array, weights: Float64Array, out: Float64Array): number {
+  const kept = [...values].filter((_, s) => weights[s] > 0);
   if (kept.length < 2) return 0;
   const centre = median(kept);
   const scale = 1.4826 * median(kept.map((v) => Math.abs(v - centre)));
-  const low = centre - HUBER * scale;
-  const high = centre + HUBER * scale;
-  const cap = (v: number) => scale > 0 ? Math.min(Math.max(v, low), high) : v;
-  const mean = kept.reduce((sum, v) => sum + cap(v), 0) / kept.length;
+  const cap = (v: number) =>
+    scale > 0 ? Math.min(Math.max(v, centre - HUBER * scale), centre + HUBER * scale) : v;
+  let mean = 0;
+  for (let s = 0; s < values.length; s++) if (weights[s] > 0) mean += weights[s] * cap(values[s]);
   let variance = 0;
   for (let s = 0; s < values.length; s++) {
-    const deviation = use[s] ? cap(values[s]) - mean : 0;
-    out[s] = 2 * deviation / (kept.length - 1);
-    variance += deviation * deviation / (kept.length - 1);
+    const deviation = weights[s] > 0 ? cap(values[s]) - mean : 0;
+    out[s] = 2 * weights[s] * deviation;
+    variance += weights[s] * deviation * deviation;
   }
   return variance;
+}
+
+/** softmax(tilt·W); zero for what is not finite. */
+function tiltedWeights(totals: Float64Array, tilt: number): Float64Array {
+  const max = totals.reduce((a, w) => Number.isFinite(w) ? Math.max(a, w) : a, -Infinity);
+  const weights = totals.map((w) => Number.isFinite(w) ? Math.exp(tilt * (w - max)) : 0);
+  const sum = weights.reduce((a, w) => a + w, 0);
+  return sum > 0 ? weights.map((w) => w / sum) : weights;
 }
 
 /** The loss and ∂loss/∂D for increments (T, S). */
@@ -59,13 +71,14 @@ export function logVarianceLoss(
   samples: number,
   form: JulepConfig["loss"],
   groups = 1,
+  tilt = 0,
 ): LossReport {
   const coefficients = new Float64Array(steps * samples);
   const totals = new Float64Array(samples);
   for (let i = 0; i < steps; i++) {
     for (let s = 0; s < samples; s++) totals[s] += increments[i * samples + s];
   }
-  const use = Array.from(totals, (v) => Number.isFinite(v));
+  const weights = tiltedWeights(totals, tilt);
   let loss = 0;
   const row = new Float64Array(samples);
   const count = form === "total" ? 1 : form === "per_step" ? steps : Math.min(groups, steps);
@@ -76,10 +89,10 @@ export function logVarianceLoss(
     for (let i = from; i < to; i++) {
       for (let s = 0; s < samples; s++) sums[s] += increments[i * samples + s];
     }
-    loss += varianceGradient(sums, use, row);
+    loss += varianceGradient(sums, weights, row);
     for (let i = from; i < to; i++) coefficients.set(row, i * samples);
   }
-  return { loss, coefficients, dropped: use.filter((u) => !u).length };
+  return { loss, coefficients, dropped: totals.reduce((n, w) => n + (Number.isFinite(w) ? 0 : 1), 0) };
 }
 
 /**

@@ -152,6 +152,7 @@ export class JulepTraining {
       grid,
       loss: form,
       lossGroups,
+      tilt,
       gradientFraction,
       gradientClip,
       stepSize,
@@ -188,6 +189,7 @@ export class JulepTraining {
       samples,
       form,
       lossGroups,
+      tilt,
     );
     const { windows, scale } = gradientWindows(
       steps,
