@@ -32,35 +32,49 @@ function checksum({ tensors, metadata }: Checkpoint): string {
   return bytesToHex(hash.digest());
 }
 
-/** Writes DIR/checkpoint.safetensors; what was there becomes checkpoint.previous.safetensors. */
+/**
+ * Writes DIR/checkpoint.safetensors; what was there becomes checkpoint.previous.safetensors, unless
+ * it is damaged: the one sound file is never replaced by a copy of a damaged one. The bytes depend
+ * on the checkpoint alone. Throws InputError where it cannot be written; the old files stay.
+ */
 export async function saveCheckpoint(dir: string, checkpoint: Checkpoint): Promise<void> {
-  const metadata = { ...checkpoint.metadata };
-  metadata[CHECKSUM] = checksum(checkpoint);
   const path = checkpointFile(dir);
-  try {
-    await Deno.copyFile(path, `${previousCheckpointFile(dir)}.tmp`);
-    await Deno.rename(`${previousCheckpointFile(dir)}.tmp`, previousCheckpointFile(dir));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) {
-      throw asInputError(error, `cannot write ${previousCheckpointFile(dir)}`);
-    }
-  }
-  await writeFileAtomic(path, encodeSafetensors({ tensors: checkpoint.tensors, metadata }));
+  const metadata = { ...checkpoint.metadata, [CHECKSUM]: checksum(checkpoint) };
+  const bytes = encodeSafetensors({ tensors: checkpoint.tensors, metadata });
+  const old = await readBytes(path);
+  if (old && isSound(old, path)) await writeFileAtomic(previousCheckpointFile(dir), old);
+  await writeFileAtomic(path, bytes);
 }
 
-async function read(path: string): Promise<Checkpoint | null> {
-  let bytes: Uint8Array;
+async function readBytes(path: string): Promise<Uint8Array | null> {
   try {
-    bytes = await Deno.readFile(path);
+    return await Deno.readFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw asInputError(error, `cannot read ${path}`);
   }
-  const checkpoint = decodeSafetensors(bytes, path);
-  if (checkpoint.metadata[CHECKSUM] !== checksum(checkpoint)) {
+}
+
+function decode(bytes: Uint8Array, path: string): Checkpoint {
+  const { tensors, metadata: { [CHECKSUM]: digest, ...metadata } } = decodeSafetensors(bytes, path);
+  if (digest !== checksum({ tensors, metadata })) {
     throw new InputError(`${path} is damaged: its checksum does not match its content`);
   }
-  return checkpoint;
+  return { tensors, metadata };
+}
+
+function isSound(bytes: Uint8Array, path: string): boolean {
+  try {
+    decode(bytes, path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function read(path: string): Promise<Checkpoint | null> {
+  const bytes = await readBytes(path);
+  return bytes && decode(bytes, path);
 }
 
 /**

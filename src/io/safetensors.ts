@@ -14,11 +14,20 @@ type Dtype = keyof typeof DTYPES;
 const dtypeOf = (data: TensorData): Dtype =>
   data instanceof Float64Array ? "F64" : data instanceof Float32Array ? "F32" : "I32";
 
-/** All tensors are flat; their meaning stands in the metadata. */
-export function encodeSafetensors(file: SafetensorsFile): Uint8Array {
-  const header: Record<string, unknown> = { __metadata__: file.metadata };
+/**
+ * All tensors are flat; their meaning stands in the metadata. Equal content in equal order gives
+ * equal bytes. Throws RangeError for the one name the format keeps to itself.
+ */
+export function encodeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer> {
+  const header: Record<string, unknown> = Object.assign(Object.create(null), {
+    __metadata__: file.metadata,
+  });
+  // Wide elements first: then each tensor stands at a multiple of its element size.
+  const tensors = Object.entries(file.tensors)
+    .sort(([, a], [, b]) => b.BYTES_PER_ELEMENT - a.BYTES_PER_ELEMENT);
   let end = 0;
-  for (const [name, data] of Object.entries(file.tensors)) {
+  for (const [name, data] of tensors) {
+    if (name === "__metadata__") throw new RangeError(`a tensor cannot be named ${name}`);
     header[name] = {
       dtype: dtypeOf(data),
       shape: [data.length],
@@ -34,7 +43,7 @@ export function encodeSafetensors(file: SafetensorsFile): Uint8Array {
   new DataView(out.buffer).setBigUint64(0, BigInt(text.length), true);
   out.set(text, 8);
   let at = 8 + text.length;
-  for (const data of Object.values(file.tensors)) {
+  for (const [, data] of tensors) {
     out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
     at += data.byteLength;
   }
@@ -59,18 +68,18 @@ export function decodeSafetensors(bytes: Uint8Array, path: string): SafetensorsF
   } catch {
     fail("the header is not JSON");
   }
-  if (header === null || typeof header !== "object" || Array.isArray(header)) {
-    fail("the header is not an object");
-  }
+  if (!isPlainObject(header)) fail("the header is not an object");
   const body = bytes.subarray(8 + length);
-  const tensors: Record<string, TensorData> = {};
-  const metadata: Record<string, string> = {};
+  // By way of maps: a name such as __proto__ is a name like any other.
+  const tensors = new Map<string, TensorData>();
+  const metadata = new Map<string, string>();
   const spans: [number, number, string][] = [];
   for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") {
-      for (const [key, value] of Object.entries((entry ?? {}) as Record<string, unknown>)) {
+      if (!isPlainObject(entry)) return fail("__metadata__ is not an object");
+      for (const [key, value] of Object.entries(entry)) {
         if (typeof value !== "string") fail(`metadata ${key} is not a string`);
-        metadata[key] = value as string;
+        metadata.set(key, value as string);
       }
       continue;
     }
@@ -91,7 +100,7 @@ export function decodeSafetensors(bytes: Uint8Array, path: string): SafetensorsF
       fail(`tensor ${name}: ${to - from} bytes for shape (${shape.join(", ")}) of ${dtype}`);
     }
     spans.push([from, to, name]);
-    tensors[name] = new Type(body.slice(from, to).buffer as ArrayBuffer);
+    tensors.set(name, new Type(new Uint8Array(body.subarray(from, to)).buffer));
   }
   spans.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   let end = 0;
@@ -100,5 +109,9 @@ export function decodeSafetensors(bytes: Uint8Array, path: string): SafetensorsF
     end = to;
   }
   if (end !== body.length) fail(`${body.length - end} bytes follow the last tensor`);
-  return { tensors, metadata };
+  return { tensors: Object.fromEntries(tensors), metadata: Object.fromEntries(metadata) };
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
 }
