@@ -92,7 +92,11 @@ export function logVarianceLoss(
     loss += varianceGradient(sums, weights, row);
     for (let i = from; i < to; i++) coefficients.set(row, i * samples);
   }
-  return { loss, coefficients, dropped: totals.reduce((n, w) => n + (Number.isFinite(w) ? 0 : 1), 0) };
+  return {
+    loss,
+    coefficients,
+    dropped: totals.reduce((n, w) => n + (Number.isFinite(w) ? 0 : 1), 0),
+  };
 }
 
 /**
