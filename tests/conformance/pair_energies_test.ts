@@ -3,17 +3,13 @@ import assert from "node:assert/strict";
 import { pairEnergies } from "../../src/backends/reference/pair_energies.ts";
 import { LANES } from "../../src/backends/backend.ts";
 import { fromBlocks, toBlocks } from "../../src/backends/wasm/julep.ts";
-import { type KernelInstance, loadKernels } from "../../src/backends/wasm/module.ts";
+import type { KernelInstance } from "../../src/backends/wasm/module.ts";
 import type { SystemConfig } from "../../src/config/config.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import type { System } from "../../src/systems/system.ts";
 import { tolerances } from "./tolerances.ts";
-
-const instances = await Promise.all([
-  loadKernels({ variant: "relaxed" }),
-  loadKernels({ variant: "plain" }),
-]);
+import { eachVariant } from "./variants.ts";
 
 const doubleWell = (particles: number, dimension: 2 | 3): SystemConfig => ({
   kind: "double_well",
@@ -106,116 +102,113 @@ function scales(config: SystemConfig, x: Float64Array, n: number, t: number) {
   return { energy, forces };
 }
 
-for (const kernels of instances) {
-  for (const [name, family] of Object.entries(families)) {
-    Deno.test(`pairEnergies, ${kernels.variant}: ${name} agrees with float64 at all N and t`, () => {
-      for (const N of [2, 4, 13, 22, 55]) {
-        const config = family(N);
-        const system = createSystem(config);
-        const { dimension: n } = system;
-        const size = N * n;
-        const count = 6;
-        const x = scattered(system, count, 100 + N);
-        for (const t of [0, 0.3, 1]) {
-          const exact = pairEnergies(system, x, count, Math.fround(t));
-          const got = fast(kernels, system, x, count, t);
-          for (let s = 0; s < count; s++) {
-            const scale = scales(config, x.subarray(s * size, (s + 1) * size), n, t);
-            const error = Math.abs(got.energies[s] - exact.energies[s]) / scale.energy;
-            assert.ok(
-              error <= tolerances.pairEnergies.value,
-              `N=${N} t=${t}: energy ${got.energies[s]}, exact ${
-                exact.energies[s]
-              }, error ${error}`,
-            );
-            for (let a = 0; a < size; a++) {
-              const at = s * size + a;
-              const difference = Math.abs(got.gradients[at] - exact.gradients[at]) /
-                scale.forces[Math.floor(a / n)];
-              assert.ok(
-                difference <= tolerances.pairGradients.value,
-                `N=${N} t=${t}: gradient[${a}] ${got.gradients[at]}, exact ` +
-                  `${exact.gradients[at]}, error ${difference}`,
-              );
-            }
-          }
-        }
-      }
-    });
-  }
-
-  Deno.test(`pairEnergies, ${kernels.variant}: every batch size gives each sample the same bits`, () => {
-    for (const config of [doubleWell(4, 2), lennardJones(13, "beutler")]) {
+for (const [name, family] of Object.entries(families)) {
+  eachVariant(`pairEnergies: ${name} agrees with float64 at all N and t`, (kernels) => {
+    for (const N of [2, 4, 13, 22, 55]) {
+      const config = family(N);
       const system = createSystem(config);
-      const size = system.particles * system.dimension;
-      const x = scattered(system, 130, 5);
-      const all = fast(kernels, system, x, 130, 1);
-      for (const count of [0, 1, 63, 64, 65]) {
-        // From the end, so that samples also change lanes and neighbours.
-        const some = fast(kernels, system, x.subarray((130 - count) * size), count, 1);
-        assert.deepEqual(some.energies, all.energies.slice(130 - count), `batch ${count}`);
-        assert.deepEqual(some.gradients, all.gradients.slice((130 - count) * size));
-      }
-    }
-  });
-
-  Deno.test(`pairEnergies, ${kernels.variant}: collisions and NaN are finite or not as in float64`, () => {
-    const finite = (values: Iterable<number>) =>
-      [...values].every((v) => Number.isFinite(Math.fround(v)));
-    for (const family of Object.values(families)) {
-      const system = createSystem(family(5));
       const { dimension: n } = system;
-      const size = 5 * n;
+      const size = N * n;
+      const count = 6;
+      const x = scattered(system, count, 100 + N);
       for (const t of [0, 0.3, 1]) {
-        for (const gap of [1e-3, 1e-4, 1e-5, 1e-7, 0, NaN]) {
-          // Four different systems side by side; the second collides: particle 3 beside particle 1.
-          const x = scattered(system, 4, 77);
-          const clean = fast(kernels, system, x, 4, t);
-          const bad = x.slice();
-          bad.fill(0, size + n, size + 2 * n);
-          bad.fill(0, size + 3 * n, size + 4 * n);
-          bad[size + 3 * n] = Math.fround(gap);
-          const exact = pairEnergies(system, bad, 4, Math.fround(t));
-          const got = fast(kernels, system, bad, 4, t);
-          const where = `${system.name}, n=${n}, t=${t}, gap=${gap}`;
-          assert.equal(finite([got.energies[1]]), finite([exact.energies[1]]), `energy: ${where}`);
-          assert.equal(
-            finite(got.gradients.subarray(size, 2 * size)),
-            finite(exact.gradients.subarray(size, 2 * size)),
-            `gradient: ${where}`,
+        const exact = pairEnergies(system, x, count, Math.fround(t));
+        const got = fast(kernels, system, x, count, t);
+        for (let s = 0; s < count; s++) {
+          const scale = scales(config, x.subarray(s * size, (s + 1) * size), n, t);
+          const error = Math.abs(got.energies[s] - exact.energies[s]) / scale.energy;
+          assert.ok(
+            error <= tolerances.pairEnergies.value,
+            `N=${N} t=${t}: energy ${got.energies[s]}, exact ${exact.energies[s]}, error ${error}`,
           );
-          for (const s of [0, 2, 3]) {
-            assert.equal(got.energies[s], clean.energies[s], `neighbouring lane: ${where}`);
-            assert.deepEqual(
-              got.gradients.slice(s * size, (s + 1) * size),
-              clean.gradients.slice(s * size, (s + 1) * size),
+          for (let a = 0; a < size; a++) {
+            const at = s * size + a;
+            const difference = Math.abs(got.gradients[at] - exact.gradients[at]) /
+              scale.forces[Math.floor(a / n)];
+            assert.ok(
+              difference <= tolerances.pairGradients.value,
+              `N=${N} t=${t}: gradient[${a}] ${got.gradients[at]}, exact ` +
+                `${exact.gradients[at]}, error ${difference}`,
             );
           }
         }
       }
     }
-  });
-
-  Deno.test(`pairEnergies, ${kernels.variant}: both soft cores end on the same target, bit for bit`, () => {
-    const shifted = createSystem(lennardJones(13, "shifted"));
-    const beutler = createSystem(lennardJones(13, "beutler"));
-    const x = scattered(shifted, 8, 3);
-    assert.deepEqual(fast(kernels, shifted, x, 8, 1), fast(kernels, beutler, x, 8, 1));
-    assert.notDeepEqual(fast(kernels, shifted, x, 8, 0.9), fast(kernels, beutler, x, 8, 0.9));
   });
 }
 
-Deno.test("pairEnergies: a sum over 4000 particles keeps its digits (two-level sums)", () => {
-  // Most of the 8 million pairs are far apart: u → −2 ε r⁻⁶ adds tiny numbers to a large sum.
-  const config = lennardJones(4000, "beutler");
-  const system = createSystem({ ...config, oscillator: 0 } as SystemConfig);
-  const x = scattered(system, 1, 8, 0.02);
-  const exact = system.energy(x);
-  for (const kernels of instances) {
+eachVariant("pairEnergies: every batch size gives each sample the same bits", (kernels) => {
+  for (const config of [doubleWell(4, 2), lennardJones(13, "beutler")]) {
+    const system = createSystem(config);
+    const size = system.particles * system.dimension;
+    const x = scattered(system, 130, 5);
+    const all = fast(kernels, system, x, 130, 1);
+    for (const count of [0, 1, 63, 64, 65]) {
+      // From the end, so that samples also change lanes and neighbours.
+      const some = fast(kernels, system, x.subarray((130 - count) * size), count, 1);
+      assert.deepEqual(some.energies, all.energies.slice(130 - count), `batch ${count}`);
+      assert.deepEqual(some.gradients, all.gradients.slice((130 - count) * size));
+    }
+  }
+});
+
+eachVariant("pairEnergies: collisions and NaN are finite or not as in float64", (kernels) => {
+  const finite = (values: Iterable<number>) =>
+    [...values].every((v) => Number.isFinite(Math.fround(v)));
+  for (const family of Object.values(families)) {
+    const system = createSystem(family(5));
+    const { dimension: n } = system;
+    const size = 5 * n;
+    for (const t of [0, 0.3, 1]) {
+      for (const gap of [1e-3, 1e-4, 1e-5, 1e-7, 0, NaN]) {
+        // Four different systems side by side; the second collides: particle 3 beside particle 1.
+        const x = scattered(system, 4, 77);
+        const clean = fast(kernels, system, x, 4, t);
+        const bad = x.slice();
+        bad.fill(0, size + n, size + 2 * n);
+        bad.fill(0, size + 3 * n, size + 4 * n);
+        bad[size + 3 * n] = Math.fround(gap);
+        const exact = pairEnergies(system, bad, 4, Math.fround(t));
+        const got = fast(kernels, system, bad, 4, t);
+        const where = `${system.name}, n=${n}, t=${t}, gap=${gap}`;
+        assert.equal(finite([got.energies[1]]), finite([exact.energies[1]]), `energy: ${where}`);
+        assert.equal(
+          finite(got.gradients.subarray(size, 2 * size)),
+          finite(exact.gradients.subarray(size, 2 * size)),
+          `gradient: ${where}`,
+        );
+        for (const s of [0, 2, 3]) {
+          assert.equal(got.energies[s], clean.energies[s], `neighbouring lane: ${where}`);
+          assert.deepEqual(
+            got.gradients.slice(s * size, (s + 1) * size),
+            clean.gradients.slice(s * size, (s + 1) * size),
+          );
+        }
+      }
+    }
+  }
+});
+
+eachVariant("pairEnergies: both soft cores end on the same target, bit for bit", (kernels) => {
+  const shifted = createSystem(lennardJones(13, "shifted"));
+  const beutler = createSystem(lennardJones(13, "beutler"));
+  const x = scattered(shifted, 8, 3);
+  assert.deepEqual(fast(kernels, shifted, x, 8, 1), fast(kernels, beutler, x, 8, 1));
+  assert.notDeepEqual(fast(kernels, shifted, x, 8, 0.9), fast(kernels, beutler, x, 8, 0.9));
+});
+
+eachVariant(
+  "pairEnergies: a sum over 4000 particles keeps its digits (two-level sums)",
+  (kernels) => {
+    // Most of the 8 million pairs are far apart: u → −2 ε r⁻⁶ adds tiny numbers to a large sum.
+    const config = lennardJones(4000, "beutler");
+    const system = createSystem({ ...config, oscillator: 0 } as SystemConfig);
+    const x = scattered(system, 1, 8, 0.02);
+    const exact = system.energy(x);
     const got = fast(kernels, system, x, 1, 1).energies[0];
     assert.ok(
       Math.abs(got / exact - 1) < tolerances.pairEnergySum.value,
       `${kernels.variant}: ${got}, exact ${exact}`,
     );
-  }
-});
+  },
+);
