@@ -1,6 +1,7 @@
 // Elementary functions on f32x4. Every function is lane-wise; the stated errors are the largest seen
 // against float64 over the stated range, in units in the last place of the result (ulp) unless said
-// otherwise, of the relaxed and the plain module alike unless both are given; tests/conformance/math_test.ts checks them.
+// otherwise, of the relaxed and the plain module alike unless both are given;
+// tests/conformance/math_test.ts checks them.
 //
 // Constants are broadcast from static memory (see the trap in simd.ts).
 import { fma, fnma } from "./simd";
