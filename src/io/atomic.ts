@@ -19,7 +19,6 @@ const reasons: Record<string, string> = {
   EBUSY: "it is in use",
   EDQUOT: "disk quota exceeded",
   EEXIST: "a file of that name is in the way",
-  EFBIG: "the file would exceed the size limit",
   EISDIR: "it is a folder",
   ELOOP: "too many symbolic links",
   EMFILE: "too many open files",
@@ -46,8 +45,14 @@ export function asInputError(error: unknown, action: string): unknown {
     return new InputError(`${action}: this program was not given the permission`, { cause: error });
   }
   const code = (error as { code?: unknown }).code;
-  const reason = typeof code === "string" ? reasons[code] : undefined;
+  const reason = typeof code === "string" ? reasons[code] : systemReason(error.message);
   return reason === undefined ? error : new InputError(`${action}: ${reason}`, { cause: error });
+}
+
+/** The system's own words, for errors Deno gives no code ("File too large (os error 27)"). */
+function systemReason(message: string): string | undefined {
+  const words = /^(.+?) \(os error \d+\)/.exec(message)?.[1];
+  return words && words[0].toLowerCase() + words.slice(1);
 }
 
 let written = 0;

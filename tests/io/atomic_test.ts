@@ -116,6 +116,9 @@ Deno.test("asInputError() words system errors and passes others through", () => 
   assert.ok(error instanceof InputError);
   assert.equal(error.message, "cannot write a.npz: no space left on the disk");
   assert.equal(error.cause, full);
+  const large = asInputError(new Error("File too large (os error 27)"), "cannot write a.npz");
+  assert.ok(large instanceof InputError);
+  assert.equal(large.message, "cannot write a.npz: file too large");
   const bug = new TypeError("x is undefined");
   assert.equal(asInputError(bug, "cannot write a.npz"), bug);
 });
