@@ -92,6 +92,7 @@ const config: fc.Arbitrary<RunConfig> = fc.record({
     grid: fc.constantFrom("uniform" as const, "random" as const),
     loss: fc.constantFrom("total" as const, "per_step" as const, "grouped" as const),
     lossGroups: count(1),
+    tilt: fc.double({ min: 0, max: 1, noNaN: true }),
     gradientFraction: fraction,
     forceClip: fc.oneof(fc.constant(null), positive),
     network: fc.record({
