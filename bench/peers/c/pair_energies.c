@@ -1,8 +1,6 @@
 /* Pair energies and gradients in C: the algorithm and layout of assembly/pair_energies.ts (four
  * systems side by side, Newton's third law, sums in two levels) on explicit 128-bit vectors.
  * Built and called by bench/native.ts. */
-#include <stddef.h>
-#include <string.h>
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
@@ -25,7 +23,7 @@ static v4 lennard_jones(const v4 *restrict x, v4 *restrict g, int N, float epsil
                         float core) {
   const v4 one = splat(1), soft = splat(core);
   v4 energy = splat(0), cx = splat(0), cy = splat(0), cz = splat(0);
-  memset(g, 0, sizeof(v4) * 3 * (size_t)N);
+  for (int i = 0; i < 3 * N; i++) g[i] = splat(0);
   for (int i = 0; i < N; i++) {
     const v4 xi = x[3 * i], yi = x[3 * i + 1], zi = x[3 * i + 2];
     v4 gx = g[3 * i], gy = g[3 * i + 1], gz = g[3 * i + 2], own = splat(0);
@@ -72,7 +70,7 @@ static v4 double_well(const v4 *restrict x, v4 *restrict g, int N, const float *
   const v4 offset = splat(parameters[0]), a = splat(parameters[1]), b = splat(parameters[2]),
            c = splat(parameters[3]), b2 = b + b, c4 = splat(4) * c;
   v4 energy = splat(0);
-  memset(g, 0, sizeof(v4) * 2 * (size_t)N);
+  for (int i = 0; i < 2 * N; i++) g[i] = splat(0);
   for (int i = 0; i < N; i++) {
     const v4 xi = x[2 * i], yi = x[2 * i + 1];
     v4 gx = g[2 * i], gy = g[2 * i + 1], own = splat(0);
