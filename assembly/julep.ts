@@ -294,12 +294,12 @@ export function julepTrajectories(
 
 /**
  * One kernel's part of the gradient at a state: residual of the step, adjoints of the network's
- * outputs (+=), and κ·∂increment/∂log ε (returned). direction +1: k⁺ leaving; −1: k⁻ arriving.
+ * outputs (+= κ·∂increment/∂output), and stepκ·∂increment/∂log ε (returned). direction +1: k⁺ leaving; −1: k⁻ arriving.
  * `from` and `to` bound the step in time; x is the state the kernel is evaluated at.
  */
 function kernelAdjoint(
   job: JulepJob, x: usize, force: usize, net: usize, from: usize, to: usize, direction: f32,
-  dt: f32, eps: f32, kappa: v128, adjoint: usize, work: usize, after: usize,
+  dt: f32, eps: f32, kappa: v128, stepKappa: v128, adjoint: usize, work: usize, after: usize,
   exponentialScratch: usize,
 ): f64 {
   const N = job.particles;
@@ -312,7 +312,8 @@ function kernelAdjoint(
   const hasMatrix = hasNetwork && C > 0;
   const h = eps * dt;
   // increment = |R⁺|²/(4h) − |R⁻|²/(4h): ∂/∂D = ∓R/(2h); ∂D/∂log ε = h (F ± b + c) ± h A e^{±hA} x.
-  const slope = f32x4.mul(kappa, f32x4.splat(<f32>(-<f64>direction / (2.0 * <f64>h))));
+  const slope = f32x4.splat(<f32>(-<f64>direction / (2.0 * <f64>h)));
+  const networkSlope = f32x4.mul(kappa, slope);
   const odd = f32x4.splat(direction * h);
   const even = f32x4.splat(h);
   let square = f32x4.splat(0);
@@ -322,12 +323,12 @@ function kernelAdjoint(
     const moved = v128.load(at(work, a));
     const r = f32x4.sub(f32x4.mul(sign, d), moved);
     square = fma(r, r, square);
-    const g = f32x4.mul(slope, r);
-    v128.store(at(work, a), g);
+    v128.store(at(work, a), r);
     let linear = f32x4.mul(even, v128.load(at(force, a)));
     if (hasNetwork) {
       linear = fma(odd, v128.load(at(net, a)), linear);
       linear = fma(even, v128.load(at(net, size + a)), linear);
+      const g = f32x4.mul(networkSlope, r);
       const b = at(adjoint, a);
       const c = at(adjoint, size + a);
       v128.store(b, fma(odd, g, v128.load(b)));
@@ -337,28 +338,33 @@ function kernelAdjoint(
         v128.store(at(after, a), f32x4.add(v128.load(at(x, a)), f32x4.sub(moved, linear)));
       }
     }
-    along = fma(g, linear, along);
+    along = fma(r, linear, along);
   }
   if (hasMatrix) {
     const channels = at(net, 2 * size);
     const strengths = at(net, 2 * size + N * C);
     along = f32x4.add(along, exponentialRate(channels, strengths, after, odd, work, N, n, C));
+    for (let a = 0; a < size; a++) {
+      v128.store(at(work, a), f32x4.mul(networkSlope, v128.load(at(work, a))));
+    }
     addExponentialAdjoint(
       channels, strengths, x, odd, work, at(adjoint, 2 * size), at(adjoint, 2 * size + N * C),
       N, n, C, exponentialScratch,
     );
   }
-  return -<f64>direction * lanesSum(f32x4.mul(kappa, square)) / (4.0 * <f64>h) + lanesSum(along);
+  const half = f32x4.splat(0.5);
+  return lanesSum(f32x4.mul(f32x4.mul(stepKappa, slope), fma(half, square, along)));
 }
 
 /**
  * Adds ∂loss/∂parameters to `gradient` (f32, layout of egnn.ts) and ∂loss/∂log ε of each step to
- * `stepGradient` (f64[T]). coefficients: f32 (T, blocks·4), ∂loss/∂increment; windows: i32
+ * `stepGradient` (f64[T]). coefficients and stepCoefficients: f32 (T, blocks·4), ∂loss/∂increment for
+ * the network and for ε; windows: i32
  * (blocks, 2), first step and number of steps.
  */
 export function julepGradient(
   jobAddress: usize, blocks: i32, states: usize, forces: usize, coefficients: usize,
-  windows: usize, gradient: usize, stepGradient: usize,
+  stepCoefficients: usize, windows: usize, gradient: usize, stepGradient: usize,
 ): void {
   const job = changetype<JulepJob>(jobAddress);
   const N = job.particles;
@@ -389,7 +395,8 @@ export function julepGradient(
         const sum = kernelAdjoint(
           job, x, force, net, x, next, 1, load<f32>(job.durations + (<usize>j << 2)),
           load<f32>(job.stepSizes + (<usize>j << 2)),
-          v128.load(coefficients + ((<usize>(j * blocks + block)) << 4)), adjoint, work,
+          v128.load(coefficients + ((<usize>(j * blocks + block)) << 4)),
+          v128.load(stepCoefficients + ((<usize>(j * blocks + block)) << 4)), adjoint, work,
           after, exponentialScratch,
         );
         const p = stepGradient + (<usize>j << 3);
@@ -401,7 +408,8 @@ export function julepGradient(
         const sum = kernelAdjoint(
           job, x, force, net, previous, x, -1, load<f32>(job.durations + (<usize>step << 2)),
           load<f32>(job.stepSizes + (<usize>step << 2)),
-          v128.load(coefficients + ((<usize>(step * blocks + block)) << 4)), adjoint, work,
+          v128.load(coefficients + ((<usize>(step * blocks + block)) << 4)),
+          v128.load(stepCoefficients + ((<usize>(step * blocks + block)) << 4)), adjoint, work,
           after, exponentialScratch,
         );
         const p = stepGradient + (<usize>step << 3);

@@ -219,6 +219,7 @@ for (const [name, options] of cases) {
       times,
       eps,
       coefficients,
+      coefficients,
       first,
       count,
       gradient,

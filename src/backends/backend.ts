@@ -85,6 +85,8 @@ export interface GradientJob {
   readonly forces: Float32Array | Float64Array;
   /** ∂loss/∂increment, (T, count); steps whose row is outside the window are not visited. */
   readonly coefficients: Float64Array;
+  /** The same for the loss that the step size ε is trained by, (T, count). */
+  readonly stepCoefficients: Float64Array;
   /** For every block of LANES samples: first step and number of steps of its window. */
   readonly windows: Int32Array;
 }

@@ -116,7 +116,8 @@ export interface JulepConfig {
   grid: "uniform" | "random";
   /**
    * "total": Var[W]; "per_step": the summed variance of the steps' increments; "grouped": the summed
-   * variance over lossGroups groups of consecutive steps.
+   * variance over lossGroups groups of consecutive steps. It trains the network; the step size ε
+   * always follows the total.
    */
   loss: "total" | "per_step" | "grouped";
   /** Groups of the "grouped" loss, >= 1; the other forms do not use it. */

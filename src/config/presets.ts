@@ -27,9 +27,9 @@ const julep: JulepConfig = {
   gradientClip: 1,
   gauge: "centre_of_mass",
   grid: "uniform",
-  loss: "grouped",
-  lossGroups: 4,
-  tilt: 0.5,
+  loss: "per_step",
+  lossGroups: 10,
+  tilt: 1,
   gradientFraction: 0.25,
   forceClip: null,
   network: {

@@ -198,19 +198,28 @@ export class JulepTraining {
       this.#seed,
       iteration,
     );
-    for (let i = 0; i < coefficients.length; i++) coefficients[i] *= scale;
+    // ε always follows the variance of the total: single steps would have it as small as can be.
+    const total = logVarianceLoss(increments, steps, samples, "total", 1, tilt).coefficients;
+    for (let i = 0; i < coefficients.length; i++) {
+      coefficients[i] *= scale;
+      total[i] *= scale;
+    }
 
     const gradients = await jobs.gradients(
       model,
       results.map((result, k) => {
-        const own = new Float64Array(steps * counts[k]);
-        copyColumns(coefficients, samples, k * CHUNK, own, counts[k], 0, counts[k]);
+        const own = (source: Float64Array) => {
+          const out = new Float64Array(steps * counts[k]);
+          copyColumns(source, samples, k * CHUNK, out, counts[k], 0, counts[k]);
+          return out;
+        };
         return {
           count: counts[k],
           times,
           states: result.states!,
           forces: result.forces!,
-          coefficients: own,
+          coefficients: own(coefficients),
+          stepCoefficients: own(total),
           windows: windows.slice(2 * k * CHUNK / LANES, 2 * (k + 1) * CHUNK / LANES),
         };
       }),

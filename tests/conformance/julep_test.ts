@@ -52,15 +52,52 @@ const cases: [string, RunConfig, number, number][] = [
   ["lj13, 100 steps", preset("lj13"), 100, 4],
 ];
 
+/** The reference is slow; what it gives is computed once for all backends. */
+function once<T>(compute: () => T): () => T {
+  let value: { is: T } | undefined;
+  return () => (value ??= { is: compute() }).is;
+}
+
 for (const [name, config, steps, count] of cases) {
   // A live network, gentle enough that the paths stay where the target is.
   const setUp = problem(config, name.startsWith("lj") ? 0.002 : 0.02);
   const reference = new ReferenceExecutor();
   reference.prepare(setUp);
 
+  const paths = once(() => reference.trajectories(forward(steps, count)));
+  // The long path is checked forward; backward and gradient take the same code for every length.
+  const few = Math.min(steps, 12);
+  const fewPaths = once(() => reference.trajectories(forward(few, count)));
+  const backward = (positions: Float32Array): TrajectoryJob => ({
+    ...forward(few, count),
+    direction: "backward",
+    positions: Float64Array.from(positions),
+  });
+  const backwardWeights = once(() =>
+    reference.trajectories(backward(fewPaths().positions)).logWeights
+  );
+  const gradientJob = (own: Executor) => {
+    const kept = own.trajectories(forward(few, count, true));
+    const random = new RandomStream(3, Stream.test, 1);
+    const coefficients = () => Float64Array.from({ length: few * count }, () => random.normal());
+    return {
+      count,
+      times: uniformTimes(few),
+      states: kept.states!,
+      forces: kept.forces!,
+      coefficients: coefficients(),
+      stepCoefficients: coefficients(),
+      windows: Int32Array.from(
+        { length: 2 * Math.ceil(count / 4) },
+        (_, i) => i % 2 ? few - 3 : i / 2 % 3,
+      ),
+    };
+  };
+  const gradient = once(() => reference.trajectoryGradient(gradientJob(reference)));
+
   eachBackend(`julep: log-weights within 1e-3 of the reference, ${name}`, (executor) => {
     executor.prepare(setUp);
-    const expected = reference.trajectories(forward(steps, count));
+    const expected = paths();
     const got = executor.trajectories(forward(steps, count));
     let compared = 0;
     for (let s = 0; s < count; s++) {
@@ -82,14 +119,8 @@ for (const [name, config, steps, count] of cases) {
 
   eachBackend(`julep: backward log-weights within 1e-3 of the reference, ${name}`, (executor) => {
     executor.prepare(setUp);
-    const positions = Float64Array.from(reference.trajectories(forward(steps, count)).positions);
-    const job = () => ({
-      ...forward(steps, count),
-      direction: "backward" as const,
-      positions: positions.slice(),
-    });
-    const expected = reference.trajectories(job()).logWeights;
-    const got = executor.trajectories(job()).logWeights;
+    const expected = backwardWeights();
+    const got = executor.trajectories(backward(fewPaths().positions)).logWeights;
     expected.forEach((W, s) => {
       const tolerance = 1e-3 * Math.max(1, Math.abs(W - 30) / 100);
       assert.ok(W === got[s] || Math.abs(got[s] - W) <= tolerance, `${s}: ${got[s]} against ${W}`);
@@ -98,24 +129,8 @@ for (const [name, config, steps, count] of cases) {
 
   eachBackend(`julep: gradient of the loss against the reference, ${name}`, (executor) => {
     executor.prepare(setUp);
-    const job = (own: Executor) => {
-      const few = Math.min(steps, 12);
-      const kept = own.trajectories(forward(few, count, true));
-      const random = new RandomStream(3, Stream.test, 1);
-      return {
-        count,
-        times: uniformTimes(few),
-        states: kept.states!,
-        forces: kept.forces!,
-        coefficients: Float64Array.from({ length: few * count }, () => random.normal()),
-        windows: Int32Array.from(
-          { length: 2 * Math.ceil(count / 4) },
-          (_, i) => i % 2 ? few - 3 : i / 2 % 3,
-        ),
-      };
-    };
-    const expected = reference.trajectoryGradient(job(reference));
-    const got = executor.trajectoryGradient(job(executor));
+    const expected = gradient();
+    const got = executor.trajectoryGradient(gradientJob(executor));
     for (const key of ["parameters", "logStepSize"] as const) {
       const norm = Math.hypot(...expected[key]);
       const error = Math.hypot(...got[key].map((g, i) => g - expected[key][i]));

@@ -61,6 +61,7 @@ async function everything(runAll: RunAll): Promise<unknown[]> {
       states: path.states!.slice(),
       forces: path.forces!.slice(),
       coefficients: path.increments!.map((w) => w / 100),
+      stepCoefficients: path.increments!.map((w) => w / 100),
       windows: Int32Array.from(
         { length: 2 * Math.ceil(ranges[k].count / 4) },
         (_, i) => i % 2 ? STEPS - 1 : 1,

@@ -221,6 +221,7 @@ Deno.test("arrays named in `consume` are emptied; others are copied, also views"
     states,
     forces: new Float32Array(1),
     coefficients: new Float64Array(1),
+    stepCoefficients: new Float64Array(1),
     windows: Int32Array.of(0, 1),
   });
   const buffer = Float32Array.of(9, 1, 2, 3, 9);

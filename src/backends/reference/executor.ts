@@ -136,12 +136,12 @@ export class ReferenceExecutor implements Executor {
           { length: size },
           (_, a) => source[((i * blocks + (s >> 2)) * size + a) * LANES + (s & 3)],
         );
-      const coefficients = Float64Array.from(
-        { length: T },
-        (_, i) => job.coefficients[i * count + s],
-      );
+      const column = (source: Float64Array) =>
+        Float64Array.from({ length: T }, (_, i) => source[i * count + s]);
+      const coefficients = column(job.coefficients);
+      const stepCoefficients = column(job.stepCoefficients);
       // A dead path has zero coefficients and states that are not numbers.
-      if (coefficients.every((c) => c === 0)) continue;
+      if ([...coefficients, ...stepCoefficients].every((c) => c === 0)) continue;
       trajectoryGradient(
         transport,
         Array.from({ length: T + 1 }, (_, i) => row(job.states, i)),
@@ -149,6 +149,7 @@ export class ReferenceExecutor implements Executor {
         times,
         stepSizes(logStepSize, times),
         coefficients,
+        stepCoefficients,
         job.windows[2 * (s >> 2)],
         job.windows[2 * (s >> 2) + 1],
         gradient,

@@ -211,7 +211,8 @@ export function trajectory(
 
 /**
  * Adds ∂loss/∂parameters to `gradient` and ∂loss/∂log ε of each step to `stepGradient`, for
- * coefficients[i] = ∂loss/∂increment_i, i in [first, first + count); the states are held fixed.
+ * coefficients[i] = ∂loss/∂increment_i (for ε: stepCoefficients[i]), i in [first, first + count); the
+ * states are held fixed.
  */
 export function trajectoryGradient(
   p: Transport,
@@ -220,6 +221,7 @@ export function trajectoryGradient(
   times: Float64Array,
   stepSizes: Float64Array,
   coefficients: Float64Array,
+  stepCoefficients: Float64Array,
   first: number,
   count: number,
   gradient: Float64Array,
@@ -244,15 +246,16 @@ export function trajectoryGradient(
       for (let a = 0; a < d.length; a++) {
         const r = sign * (states[step + 1][a] - states[step][a]) - d[a];
         square += r * r;
-        g[a] = -sign * coefficients[step] * r / (2 * h);
+        g[a] = -sign * r / (2 * h);
         along += g[a] * linear[a];
       }
       if (net?.s.length) {
         const y = states[j].map((x, a) => x + d[a] - linear[a]);
         along += exponentialRate(lowRank(p, net), y, sign * h, g);
       }
-      stepGradient[step] += -sign * coefficients[step] * square / (4 * h) + along;
+      stepGradient[step] += stepCoefficients[step] * (along - sign * square / (4 * h));
       if (!net || !adjoint) return;
+      for (let a = 0; a < d.length; a++) g[a] *= coefficients[step];
       for (let a = 0; a < d.length; a++) {
         adjoint.b[a] += sign * h * g[a];
         adjoint.c[a] += h * g[a];

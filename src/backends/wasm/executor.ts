@@ -236,6 +236,7 @@ export class WasmExecutor implements Executor {
     const states = memory.alloc(4 * kept);
     const forces = memory.alloc(4 * kept);
     const coefficients = memory.alloc(4 * T * padded);
+    const stepCoefficients = memory.alloc(4 * T * padded);
     const windows = memory.alloc(8 * blocks);
     const gradient = memory.alloc(4 * Math.max(length, 1));
     const stepGradient = memory.alloc(8 * T);
@@ -251,11 +252,25 @@ export class WasmExecutor implements Executor {
     );
     memory.f32(states, kept).set(job.states);
     memory.f32(forces, kept).set(job.forces);
-    const c = memory.f32(coefficients, T * padded).fill(0);
-    for (let i = 0; i < T; i++) {
-      for (let s = 0; s < count; s++) c[i * padded + s] = job.coefficients[i * count + s];
+    for (
+      const [address, source] of [
+        [coefficients, job.coefficients],
+        [stepCoefficients, job.stepCoefficients],
+      ] as const
+    ) {
+      const c = memory.f32(address, T * padded).fill(0);
+      for (let i = 0; i < T; i++) {
+        for (let s = 0; s < count; s++) c[i * padded + s] = source[i * count + s];
+      }
     }
-    silenceDeadLanes(memory.f32(states, kept), memory.f32(forces, kept), c, T, blocks, size);
+    silenceDeadLanes(
+      memory.f32(states, kept),
+      memory.f32(forces, kept),
+      [memory.f32(coefficients, T * padded), memory.f32(stepCoefficients, T * padded)],
+      T,
+      blocks,
+      size,
+    );
     memory.i32(windows, 2 * blocks).set(job.windows);
     memory.f32(gradient, length).fill(0);
     memory.f64(stepGradient, T).fill(0);
@@ -265,6 +280,7 @@ export class WasmExecutor implements Executor {
       states,
       forces,
       coefficients,
+      stepCoefficients,
       windows,
       gradient,
       stepGradient,
@@ -295,7 +311,7 @@ export class WasmExecutor implements Executor {
 function silenceDeadLanes(
   states: Float32Array,
   forces: Float32Array,
-  coefficients: Float32Array,
+  coefficients: readonly Float32Array[],
   T: number,
   blocks: number,
   size: number,
@@ -308,7 +324,7 @@ function silenceDeadLanes(
           const at = ((i * blocks + b) * size + a) * LANES + lane;
           sum += states[at] * 0 + forces[at] * 0;
         }
-        if (i < T) sum += coefficients[(i * blocks + b) * LANES + lane] * 0;
+        for (const c of i < T ? coefficients : []) sum += c[(i * blocks + b) * LANES + lane] * 0;
       }
       if (sum === 0) continue;
       for (let i = 0; i <= T; i++) {
@@ -317,7 +333,7 @@ function silenceDeadLanes(
           states[at] = 0;
           forces[at] = 0;
         }
-        if (i < T) coefficients[(i * blocks + b) * LANES + lane] = 0;
+        for (const c of i < T ? coefficients : []) c[(i * blocks + b) * LANES + lane] = 0;
       }
     }
   }

@@ -164,6 +164,7 @@ export interface KernelExports {
     states: number,
     forces: number,
     coefficients: number,
+    stepCoefficients: number,
     windows: number,
     gradient: number,
     stepGradient: number,
