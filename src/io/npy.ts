@@ -1,5 +1,5 @@
 /** The .npy format, version 1.0: one array with its dtype and shape (numpy.lib.format). */
-import { InputError } from "../errors.ts";
+import { unreadable } from "./unreadable.ts";
 
 /** Numbers in C order, or one string (a unicode scalar of shape ()). */
 export type NpyData = Float32Array | Float64Array | BigInt64Array | string;
@@ -57,7 +57,7 @@ export function encodeNpy(
  */
 export function decodeNpy(bytes: Uint8Array, path: string): NpyArray {
   const fail = (what: string): never => {
-    throw new InputError(`${path} is not a readable .npy file: ${what}`);
+    throw unreadable(path, ".npy", what);
   };
   if (MAGIC.some((byte, i) => i < bytes.length && bytes[i] !== byte)) {
     fail("it does not start with \\x93NUMPY");

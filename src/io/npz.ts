@@ -3,6 +3,7 @@ import { Zip, ZipPassThrough } from "fflate";
 import { crc32, inflateRawSync } from "node:zlib";
 import { InputError } from "../errors.ts";
 import { decodeNpy, encodeNpy, type NpyArray } from "./npy.ts";
+import { unreadable } from "./unreadable.ts";
 
 /** The zip format's own earliest date, so that no clock gets into the file. */
 const EPOCH = new Date(1980, 0, 1, 12);
@@ -65,7 +66,7 @@ const END = 0x06054b50;
  */
 export function decodeNpz(bytes: Uint8Array, path: string): Record<string, NpyArray> {
   const fail = (what: string): never => {
-    throw new InputError(`${path} is not a readable .npz file: ${what}`);
+    throw unreadable(path, ".npz", what);
   };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const u16 = (at: number) => view.getUint16(at, true);

@@ -1,5 +1,5 @@
 /** The safetensors format: 8 bytes of header length, a JSON header, the tensors' bytes. */
-import { InputError } from "../errors.ts";
+import { unreadable } from "./unreadable.ts";
 
 export type TensorData = Float64Array | Float32Array | Int32Array;
 
@@ -53,7 +53,7 @@ export function encodeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer
 /** Throws InputError naming `path` and the tensor for anything that is not a whole, sound file. */
 export function decodeSafetensors(bytes: Uint8Array, path: string): SafetensorsFile {
   const fail = (what: string): never => {
-    throw new InputError(`${path} is not a readable safetensors file: ${what}`);
+    throw unreadable(path, "safetensors", what);
   };
   if (bytes.length < 8) fail(`it is truncated (${bytes.length} bytes)`);
   const length = Number(

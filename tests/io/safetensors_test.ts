@@ -107,6 +107,7 @@ Deno.test("safetensors: refusals say what is wrong and name the tensor", () => {
     [withHeader({ w: tensor(0, 8, [0.5, 2]) }, 8), /tensor w has no proper shape/],
     [withHeader({ w: tensor(0, 8, [1e308]) }, 8), /tensor w/],
     [withHeader({ w: null }, 8), /tensor w/],
+    [withHeader({ "w\n\u2028": null }, 8), /tensor w\? has/],
     [withHeader({ a: tensor(0, 8), b: tensor(0, 8) }, 8), /tensor . overlaps/],
     [withHeader({ a: tensor(0, 16), b: tensor(8, 24) }, 24), /tensor b overlaps/],
     [withHeader({ a: tensor(0, 8), b: tensor(16, 24) }, 24), /tensor b overlaps.*gap/],

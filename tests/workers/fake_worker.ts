@@ -52,6 +52,7 @@ function draw(seed: number, first: number, count: number): PriorDraw | Promise<P
       if (shared[1]++ === 0) trap();
       break;
     case behaviours.slow:
+      shared[1]++;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60);
       break;
     case behaviours.closeItself:

@@ -323,7 +323,7 @@ Deno.test("a process ends by itself after its pool was closed with jobs in hand"
       pool.run("drawPrior", { seed: ${behaviours.slow}, first, count: 4 })
         .catch((error) => console.log(error.name));
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));`;
+    while (shared[1] < 2) await new Promise((resolve) => setTimeout(resolve, 1));`;
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", "--ext=ts", "-"],
     stdin: "piped",
@@ -338,7 +338,8 @@ Deno.test("a process ends by itself after its pool was closed with jobs in hand"
   const { success, stdout } = await child.output();
   clearTimeout(killer);
   assert.ok(success);
-  assert.equal(new TextDecoder().decode(stdout), "AbortedError\n".repeat(10));
+  // Those in hand and those that waited, all but what was done by then.
+  assert.match(new TextDecoder().decode(stdout), /^(AbortedError\n){2,10}$/);
 });
 
 Deno.test("chunks() covers the samples in order and keeps blocks whole", () => {
