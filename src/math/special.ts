@@ -58,7 +58,10 @@ export function logSumExp(values: ArrayLike<number>): number {
   }
   if (high === -Infinity || high === Infinity) return high;
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += Math.exp(values[i] - high);
+  for (let i = 0; i < values.length; i++) {
+    // Below, the term is less than 1e-21 of the sum.
+    if (values[i] > high - 50) sum += Math.exp(values[i] - high);
+  }
   return high + Math.log(sum);
 }
 

@@ -17,7 +17,7 @@ import { drawOrthogonal } from "./von_mises_fisher.ts";
 const families: Record<MintModel["family"], DensityFamily> = { orbit_vmf: orbitVmf };
 
 /** Terms this far (in log) below the largest do not change a float64 sum and are not computed. */
-const NEGLIGIBLE = 45;
+const NEGLIGIBLE = 40;
 /** Terms of a smaller share of the density are left out of gradients. */
 const SMALLEST_SHARE = 1e-9;
 

@@ -26,16 +26,18 @@ class OrbitVmfComponent implements ComponentDensity {
   readonly #particles: number;
   readonly #n: 2 | 3;
   readonly #mu: Float64Array;
+  /** κ μ. */
+  readonly #scaledMu: Float64Array;
   readonly #muNorm: Float64Array;
   readonly #logRadius: Float64Array;
   readonly #sigma: Float64Array;
   readonly #kappa: Float64Array;
+  readonly #kappaSum: number;
   readonly #meanCosine: Float64Array;
   /** All that depends on neither positions nor labelling. */
   readonly #constant: number;
-  /** For the present anchor, place j and particle b at j·N + b: radial term, and κ μ_j θ_abᵀ. */
+  /** For the present anchor, the radial term of place j and particle b at j·N + b. */
   readonly #radial: Float64Array;
-  readonly #angular: Float64Array;
   readonly #c: Float64Array;
   readonly #slope: Float64Array;
 
@@ -48,6 +50,7 @@ class OrbitVmfComponent implements ComponentDensity {
     this.#logRadius = parameters.slice(m * n, m * (n + 1));
     this.#sigma = parameters.slice(m * (n + 1), m * (n + 2)).map(Math.exp);
     this.#kappa = parameters.slice(m * (n + 2), m * (n + 3)).map(Math.exp);
+    this.#kappaSum = this.#kappa.reduce((sum, kappa) => sum + kappa, 0);
     this.#meanCosine = this.#kappa.map((kappa) => vmfMeanCosine(kappa, n));
     let constant = -0.5 * m * Math.log(2 * Math.PI);
     for (let j = 0; j < m; j++) {
@@ -57,9 +60,9 @@ class OrbitVmfComponent implements ComponentDensity {
       for (let d = 0; d < n; d++) this.#mu[j * n + d] /= this.#muNorm[j];
       constant += logVmfConstant(this.#kappa[j], n) - Math.log(this.#sigma[j]);
     }
+    this.#scaledMu = this.#mu.map((value, i) => value * this.#kappa[Math.floor(i / n)]);
     this.#constant = constant;
     this.#radial = new Float64Array(m * particles);
-    this.#angular = new Float64Array(m * particles * n * n);
     this.#c = new Float64Array(n * n);
     this.#slope = new Float64Array(n * n);
   }
@@ -72,45 +75,62 @@ class OrbitVmfComponent implements ComponentDensity {
     first: number,
   ): void {
     const particles = this.#particles;
+    const m = particles - 1;
     const n = this.#n;
-    const size = n * n;
-    const c = this.#c;
+    const radial = this.#radial;
+    const constant = this.#constant;
+    // Radial terms below this cannot reach the floor: log I(C) ≤ Σκ.
+    const least = floor - this.#kappaSum;
     const assigned = labellings.particles;
     let anchor = -1;
     for (let g = 0; g < labellings.count; g++) {
       const row = g * particles;
       if (assigned[row] !== anchor) this.#tabulate(pairs, anchor = assigned[row]);
-      let sum = this.#constant;
-      c.fill(0);
-      for (let j = 0; j < particles - 1; j++) {
-        const at = j * particles + assigned[row + j + 1];
-        sum += this.#radial[at];
-        for (let i = 0; i < size; i++) c[i] += this.#angular[at * size + i];
+      let sum = constant;
+      for (let j = 0; j < m; j++) sum += radial[j * particles + assigned[row + j + 1]];
+      if (sum < least) {
+        out[first + g] = -Infinity;
+        continue;
       }
-      if (sum + orbitIntegralBound(c, n) < floor) out[first + g] = -Infinity;
-      else out[first + g] = sum + logOrbitIntegral(c, n);
+      const c = this.#orbitMatrix(pairs, labellings, g);
+      const bound = sum + orbitIntegralBound(c, n);
+      out[first + g] = bound < floor ? -Infinity : sum + logOrbitIntegral(c, n);
     }
   }
 
-  /** Terms of every place j with every particle b, seen from one anchor. */
+  /** Radial terms of every place j with every particle b, seen from one anchor. */
   #tabulate(pairs: PairGeometry, anchor: number): void {
     const particles = this.#particles;
     const n = this.#n;
+    const radial = this.#radial;
+    const logRadius = pairs.logRadius;
     for (let j = 0; j < particles - 1; j++) {
+      const middle = this.#logRadius[j];
+      const inverseSigma = 1 / this.#sigma[j];
       for (let b = 0; b < particles; b++) {
-        if (b === anchor) continue;
-        const pair = anchor * particles + b;
-        const at = j * particles + b;
-        const z = (pairs.logRadius[pair] - this.#logRadius[j]) / this.#sigma[j];
-        this.#radial[at] = -0.5 * z * z - n * pairs.logRadius[pair];
-        for (let d = 0; d < n; d++) {
-          const scaled = this.#kappa[j] * this.#mu[j * n + d];
-          for (let e = 0; e < n; e++) {
-            this.#angular[(at * n + d) * n + e] = scaled * pairs.direction[pair * n + e];
-          }
-        }
+        const log = logRadius[anchor * particles + b];
+        const z = (log - middle) * inverseSigma;
+        radial[j * particles + b] = -0.5 * z * z - n * log;
       }
     }
+  }
+
+  /** C = Σ_j κ_j μ_j θ_jᵀ of one labelling. */
+  #orbitMatrix(pairs: PairGeometry, labellings: Labellings, g: number): Float64Array {
+    const particles = this.#particles;
+    const n = this.#n;
+    const c = this.#c.fill(0);
+    const mu = this.#scaledMu;
+    const direction = pairs.direction;
+    const row = g * particles;
+    const base = labellings.particles[row] * particles;
+    for (let j = 0; j < particles - 1; j++) {
+      const at = (base + labellings.particles[row + j + 1]) * n;
+      for (let d = 0; d < n; d++) {
+        for (let e = 0; e < n; e++) c[d * n + e] += mu[j * n + d] * direction[at + e];
+      }
+    }
+    return c;
   }
 
   addGradient(
@@ -125,18 +145,10 @@ class OrbitVmfComponent implements ComponentDensity {
     const m = particles - 1;
     const mu = this.#mu;
     const direction = pairs.direction;
-    const c = this.#c.fill(0);
     const slope = this.#slope;
     const row = g * particles;
     const base = labellings.particles[row] * particles;
-    for (let j = 0; j < m; j++) {
-      const pair = base + labellings.particles[row + j + 1];
-      for (let d = 0; d < n; d++) {
-        const scaled = this.#kappa[j] * mu[j * n + d];
-        for (let e = 0; e < n; e++) c[d * n + e] += scaled * direction[pair * n + e];
-      }
-    }
-    logOrbitIntegral(c, n, slope);
+    logOrbitIntegral(this.#orbitMatrix(pairs, labellings, g), n, slope);
     const out = gradients.byParameters;
     for (let j = 0; j < m; j++) {
       const pair = base + labellings.particles[row + j + 1];
