@@ -12,6 +12,8 @@ import { fma, fnma } from "./simd";
 // double well: 0 offset, 1 linear, 2 quadratic, 3 quartic, 4 2·quadratic, 5 4·quartic, 6 one;
 // Lennard-Jones: 0 soft core (α(1 − t)² or 1 − t), 1 c, 2 two·c, 6 one.
 const CONSTANTS = memory.data(7 * 16, 16);
+// Σ_i x_i, which the Lennard-Jones loops leave for `finish`.
+const SUM = memory.data(3 * 16, 16);
 
 // @ts-ignore: decorator
 @inline function constant(k: usize): v128 {
@@ -41,6 +43,7 @@ const CONSTANTS = memory.data(7 * 16, 16);
   const distance = gradient - x;
   const end = x + <usize>N * stride;
   let energy = f32x4.splat(0);
+  let cx = energy, cy = energy, cz = energy;
   for (let at = x; at < end; at += stride) {
     const xi = v128.load(at);
     const yi = v128.load(at, 16);
@@ -96,6 +99,16 @@ const CONSTANTS = memory.data(7 * 16, 16);
     v128.store(gi, gy, 16);
     if (n == 3) v128.store(gi, gz, 32);
     energy = f32x4.add(energy, own);
+    if (kind != DOUBLE_WELL) {
+      cx = f32x4.add(cx, xi);
+      cy = f32x4.add(cy, yi);
+      cz = f32x4.add(cz, zi);
+    }
+  }
+  if (kind != DOUBLE_WELL) {
+    v128.store(SUM, cx);
+    v128.store(SUM, cy, 16);
+    v128.store(SUM, cz, 32);
   }
   return energy;
 }
@@ -104,16 +117,10 @@ const CONSTANTS = memory.data(7 * 16, 16);
 function finish(x: usize, gradient: usize, N: i32, epsilon: f32, k: f32): v128 {
   const distance = gradient - x;
   const end = x + <usize>N * 48;
-  let cx = f32x4.splat(0), cy = cx, cz = cx;
-  for (let at = x; at < end; at += 48) {
-    cx = f32x4.add(cx, v128.load(at));
-    cy = f32x4.add(cy, v128.load(at, 16));
-    cz = f32x4.add(cz, v128.load(at, 32));
-  }
   const share = f32x4.splat(<f32>(1.0 / <f64>N));
-  cx = f32x4.mul(cx, share);
-  cy = f32x4.mul(cy, share);
-  cz = f32x4.mul(cz, share);
+  const cx = f32x4.mul(v128.load(SUM), share);
+  const cy = f32x4.mul(v128.load(SUM, 16), share);
+  const cz = f32x4.mul(v128.load(SUM, 32), share);
   const scale = f32x4.splat(-12 * epsilon);
   const spring = f32x4.splat(k);
   let squares = f32x4.splat(0);
