@@ -1,0 +1,114 @@
+/**
+ * One Julep training iteration, 100 samples x 100 steps, gradient of all steps: ours, PyTorch's and
+ * JAX's on the same cores, in turns within one run. Ratios are a peer's median time over ours, wall
+ * clock first: above 1 ours is the faster one.
+ */
+import process from "node:process";
+import type { RunConfig } from "../src/config/config.ts";
+import { preset } from "../src/config/presets.ts";
+import { initialiseJulep, JulepTraining } from "../src/julep/train.ts";
+import { initialiseMint } from "../src/mint/start.ts";
+import { RunJobs } from "../src/run/jobs.ts";
+import { createSystem } from "../src/systems/create.ts";
+import { ExecutorPool } from "../src/workers/pool.ts";
+import { Peer, type PeerOptions, type Timing } from "./peers.ts";
+
+/** Timed iterations; odd, so that the median is one of them. */
+const ROUNDS: Record<string, number> = { dw4: 7, lj13: 3 };
+/** Threads of a framework spin for a while after their work: the next in turn waits this long. */
+const PAUSE_MS = 400;
+
+interface Contender extends AsyncDisposable {
+  readonly name: string;
+  iteration(): Promise<Timing>;
+}
+
+/** The iteration of `train` itself, by the public pieces, on a pool of `threads` workers. */
+export async function ourIteration(options: PeerOptions): Promise<Contender> {
+  const start: RunConfig = preset(options.system);
+  const config = {
+    ...start.julep,
+    steps: options.steps,
+    samples: options.samples,
+    gradientFraction: options.gradientFraction,
+    loss: "per_step",
+  } as const;
+  const system = createSystem(start.system);
+  const pool = await ExecutorPool.start({ backend: "wasm", workers: options.threads });
+  const jobs = new RunJobs(pool, start.system);
+  jobs.mint = initialiseMint(system, start.mint, start.seed);
+  const training = new JulepTraining(
+    initialiseJulep(system, config, start.seed),
+    config,
+    start.seed,
+  );
+  const iteration = async () => {
+    const before = process.cpuUsage();
+    const from = performance.now();
+    const { dropped } = await training.step(jobs);
+    const seconds = (performance.now() - from) / 1000;
+    const { user, system } = process.cpuUsage(before);
+    if (dropped === options.samples) throw new Error("all trajectories were lost");
+    return { seconds, cpuSeconds: (user + system) / 1e6 };
+  };
+  for (let k = 0; k < 2; k++) await iteration();
+  return { name: "ours", iteration, [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose]() };
+}
+
+async function peerContender(script: string, options: PeerOptions): Promise<Contender | string> {
+  const peer = await Peer.start(script, options);
+  if (typeof peer === "string") return peer;
+  const { framework, version, mode, compileSeconds } = peer.info;
+  return {
+    name: `${framework} ${version} (${mode}; first iteration ${compileSeconds.toFixed(0)} s)`,
+    iteration: () => peer.iteration(),
+    [Symbol.asyncDispose]: () => peer[Symbol.asyncDispose](),
+  };
+}
+
+function median(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1];
+}
+
+/** Prints one line for each peer and system, ratios first. */
+export async function run(
+  report: (line: string) => void,
+  systems: readonly string[] = ["dw4", "lj13"],
+): Promise<void> {
+  const threads = Math.min(2, navigator.hardwareConcurrency);
+  for (const system of systems) {
+    const options = { system, samples: 100, steps: 100, threads, gradientFraction: 1 };
+    await using stack = new AsyncDisposableStack();
+    const contenders = [stack.use(await ourIteration(options))];
+    const absent: string[] = [];
+    for (const script of ["torch_iteration.py", "jax_iteration.py"]) {
+      const peer = await peerContender(script, options);
+      if (typeof peer === "string") absent.push(`${script}: no peer here: ${peer}`);
+      else contenders.push(stack.use(peer));
+    }
+    const timings = contenders.map((): Timing[] => []);
+    for (let round = 0; round < (ROUNDS[system] ?? 3); round++) {
+      for (const [k, contender] of contenders.entries()) {
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+        timings[k].push(await contender.iteration());
+      }
+    }
+    const wall = timings.map((t) => median(t.map((x) => x.seconds)));
+    const cpu = timings.map((t) => median(t.map((x) => x.cpuSeconds)));
+    report(
+      `training ${system}: 100 samples x 100 steps, ${threads} threads, ours ` +
+        `${wall[0].toFixed(2)} s (CPU ${cpu[0].toFixed(2)} s)`,
+    );
+    for (let k = 1; k < contenders.length; k++) {
+      report(
+        `  ${(wall[k] / wall[0]).toFixed(2)} x ours (CPU ${(cpu[k] / cpu[0]).toFixed(2)})  ` +
+          `${contenders[k].name}: ${wall[k].toFixed(2)} s`,
+      );
+    }
+    for (const line of absent) report(`  ${line}`);
+  }
+}
+
+if (import.meta.main) {
+  await run(console.log, Deno.args.length ? Deno.args : undefined);
+}
