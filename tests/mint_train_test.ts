@@ -5,7 +5,9 @@ import { adamUpdate, clipNorm, cosineSchedule, newAdamState } from "../src/math/
 import { descend } from "../src/math/lbfgs.ts";
 import { addRepulsion, temperedWeights } from "../src/mint/loss.ts";
 import { distinctStarts, initialiseMint, minimisedStarts } from "../src/mint/start.ts";
-import { localMintJobs, MintTraining } from "../src/mint/train.ts";
+import { MintDensity } from "../src/mint/mixture.ts";
+import { localMintJobs, MintTraining, weightExponent } from "../src/mint/train.ts";
+import { logSumExp } from "../src/math/special.ts";
 import { InputError } from "../src/errors.ts";
 import { createSystem } from "../src/systems/create.ts";
 import { randomMint } from "./mint_helpers.ts";
@@ -103,6 +105,39 @@ Deno.test("initialiseMint: fixed and automatic broad scale, no components, bad c
   assert.throws(() => initialiseMint(system, { ...small, components: 0 }, 1), InputError);
 });
 
+Deno.test("the weights' exponent grows linearly from 1 after three tenths of training", () => {
+  assert.equal(weightExponent(0, 100, 2), 1);
+  assert.equal(weightExponent(30, 100, 2), 1);
+  assert.ok(Math.abs(weightExponent(65, 100, 2) - 1.5) < 1e-12);
+  assert.equal(weightExponent(100, 100, 2), 2);
+});
+
+Deno.test("the gradient of exponent 2 is that of log E_q[w²]", async () => {
+  // One fixed set of points x_s drawn from q₀: log Σ_s w²q/q₀ with w = p/q, differentiated at q = q₀.
+  const model = initialiseMint(system, small, 5);
+  const jobs = localMintJobs(system);
+  const { positions, logDensity, energies } = await jobs.draw(model, 5, 0, 64);
+  const logWeights = logDensity.map((q, s) => -energies[s] - q);
+  const { weights } = temperedWeights(logWeights.map((w) => 2 * w), 1e-9);
+  const gradient = await jobs.gradient(model, { positions, weights, count: 64 });
+  const objective = (parameters: Float64Array) => {
+    const q = new MintDensity({ ...model, parameters });
+    // Σ_s p²/(q q₀): the estimate of ∫p²/q from draws of q₀.
+    return logSumExp(
+      logDensity.map((q0, s) => -2 * energies[s] - q.logDensity(positions, 8 * s) - q0),
+    );
+  };
+  for (let i = 0; i < gradient.length; i += 5) {
+    const at = (delta: number) => {
+      const parameters = model.parameters.slice();
+      parameters[i] += delta;
+      return objective(parameters);
+    };
+    const difference = (at(1e-4) - at(-1e-4)) / 2e-4;
+    assert.ok(Math.abs(difference - gradient[i]) < 1e-5, `${i}: ${difference} ${gradient[i]}`);
+  }
+});
+
 Deno.test("training raises the batch ESS", async () => {
   const config = { ...small, iterations: 80, samples: 128 };
   const training = new MintTraining(initialiseMint(system, config, 4), config, 4);
@@ -127,5 +162,5 @@ Deno.test("training resumes to the same bits", async () => {
   while (second.iteration < small.iterations) await second.step(jobs);
   assert.deepEqual(second.state(), whole.state());
   assert.notDeepEqual(second.model.parameters, model.parameters);
-  assert.ok(reports.every((r) => Number.isFinite(r.loss) && r.temperingExponent <= 1));
+  assert.ok(reports.every((r) => Number.isFinite(r.loss) && r.temperingExponent <= 2));
 });

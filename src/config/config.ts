@@ -68,6 +68,11 @@ export interface MintConfig {
   samples: number;
   learningRate: number;
   gradientClip: number;
+  /**
+   * Exponent of the importance weights at the end of training, growing from 1: 1 is eq. 17 (least
+   * Kullback-Leibler divergence), 2 maximises the ESS.
+   */
+  weightExponent: number;
   /** Weights are tempered until the batch's ESS reaches this fraction (method.md section 2). */
   temperedEss: number;
   /** Strength of the repulsion between components' Gram matrices (eq. 18). */

@@ -4,16 +4,17 @@ import type { JulepConfig, MintConfig, RunConfig, SystemConfig } from "./config.
 
 const mint: MintConfig = {
   family: "orbit_vmf",
-  components: 24,
+  components: 32,
   symmetrise: true,
-  broad: { weight: 0.05, scale: "auto" },
+  broad: { weight: 0.02, scale: "auto" },
   initialWidth: 0.3,
   starts: 96,
   descentSteps: 400,
-  iterations: 600,
-  samples: 256,
-  learningRate: 0.01,
+  iterations: 1200,
+  samples: 512,
+  learningRate: 0.02,
   gradientClip: 5,
+  weightExponent: 2,
   temperedEss: 0.1,
   repulsion: 0,
 };

@@ -89,6 +89,7 @@ const mint = object({
   samples: count(1),
   learningRate: positive(),
   gradientClip: positive(),
+  weightExponent: positive(),
   temperedEss: fraction(),
   repulsion: nonNegative(),
 });

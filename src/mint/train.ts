@@ -1,4 +1,9 @@
-/** Training of the Mint prior (eq. 17): weighted maximum likelihood on its own samples. */
+/**
+ * Training of the Mint prior: weighted maximum likelihood on its own samples, weights w^a with
+ * w = p/q. With a = 1 (eq. 17) the gradient is that of the Kullback-Leibler divergence of q from p,
+ * with a = 2 that of log E_q[w²] = −log ESS + const: the tails count, and no mode is given up. The
+ * exponent grows from 1, because w² of a poor prior is too noisy to learn from.
+ */
 import type { PriorDraw } from "../backends/backend.ts";
 import type { MintConfig } from "../config/config.ts";
 import { adamUpdate, clipNorm, cosineSchedule, newAdamState } from "../math/adam.ts";
@@ -25,28 +30,43 @@ export interface MintTrainingState {
   readonly parameters: Float64Array;
   readonly m: Float64Array;
   readonly v: Float64Array;
+  /** Exponential average of the parameters: the result. */
+  readonly average: Float64Array;
 }
 
 export interface MintStepReport {
-  /** −Σ_s w_s log q(x_s), plus the repulsion. */
+  /** −Σ_s w_s log q(x_s), w the weights used, plus the repulsion. */
   readonly loss: number;
   /** ESS of the batch before tempering, as a fraction. */
   readonly ess: number;
-  /** Exponent of the tempered weights; 1: not tempered. */
+  /** Exponent of the weights used: the schedule's, or less while they are degenerate. */
   readonly temperingExponent: number;
   /** log mean exp(−U − log q) over the batch. */
   readonly logZ: number;
   readonly gradientNorm: number;
 }
 
-/** Learning rate at the end over the one at the start. */
-const LAST_RATE = 0.05;
+/** Learning rate at the end over the one at the start; averaging does the rest. */
+const LAST_RATE = 0.2;
+/** The weights' exponent grows from 1 from this fraction of training on. */
+const EXPONENT_FROM = 0.3;
+
+/** Iterations averaged over: the last 50, fewer in a short training. */
+const averagedIterations = (iterations: number) => Math.max(1, Math.min(50, iterations / 20));
+
+/** Exponent of the importance weights at an iteration: 1 first, then linearly to the last one. */
+export function weightExponent(iteration: number, iterations: number, last: number): number {
+  const ramp = (iteration / iterations - EXPONENT_FROM) / (1 - EXPONENT_FROM);
+  return 1 + (last - 1) * Math.min(1, Math.max(0, ramp));
+}
 
 export class MintTraining {
   readonly #config: MintConfig;
   readonly #seed: number;
   readonly #adam;
-  #model: MintModel;
+  readonly #average: Float64Array;
+  /** The iterate that is drawn from; `model` is its average. */
+  #iterate: MintModel;
   #iteration = 0;
 
   /**
@@ -57,7 +77,8 @@ export class MintTraining {
     this.#config = config;
     this.#seed = seed;
     this.#adam = newAdamState(model.parameters.length);
-    this.#model = { ...model, parameters: (state ?? model).parameters.slice() };
+    this.#iterate = { ...model, parameters: (state ?? model).parameters.slice() };
+    this.#average = (state ? state.average : model.parameters).slice();
     if (state) {
       this.#iteration = state.iteration;
       this.#adam.m.set(state.m);
@@ -71,43 +92,54 @@ export class MintTraining {
     return this.#iteration;
   }
 
-  /** The present model; each step makes a new one, so that jobs may keep what they were given. */
+  /** The model to use: the present average. */
   get model(): MintModel {
-    return this.#model;
+    return { ...this.#iterate, parameters: this.#average.slice() };
   }
 
   state(): MintTrainingState {
     return {
       iteration: this.#iteration,
-      parameters: this.#model.parameters.slice(),
+      parameters: this.#iterate.parameters.slice(),
       m: this.#adam.m.slice(),
       v: this.#adam.v.slice(),
+      average: this.#average.slice(),
     };
   }
 
   async step(jobs: MintJobs): Promise<MintStepReport> {
-    const { samples, temperedEss, gradientClip, iterations, learningRate, repulsion } =
-      this.#config;
-    const model = this.#model;
+    const config = this.#config;
+    const { samples, iterations } = config;
+    const model = this.#iterate;
     const draw = await jobs.draw(model, this.#seed, this.#iteration * samples, samples);
+    const power = weightExponent(this.#iteration, iterations, config.weightExponent);
     const logWeights = draw.energies.map((energy, s) => -energy - draw.logDensity[s]);
-    const { weights, exponent, ess, logZ } = temperedWeights(logWeights, temperedEss);
+    const { ess, logZ } = temperedWeights(logWeights, 0);
+    const { weights, exponent } = temperedWeights(
+      logWeights.map((w) => power * w),
+      config.temperedEss,
+    );
     const gradient = await jobs.gradient(model, {
       positions: draw.positions,
       weights,
       count: samples,
     });
-    let loss = addRepulsion(model, repulsion, gradient);
+    let loss = addRepulsion(model, config.repulsion, gradient);
     for (let s = 0; s < samples; s++) {
       if (weights[s] > 0) loss -= weights[s] * draw.logDensity[s];
     }
-    const gradientNorm = clipNorm(gradient, gradientClip);
+    const gradientNorm = clipNorm(gradient, config.gradientClip);
+    // A new array: jobs may still hold the old model.
     const parameters = model.parameters.slice();
-    const rate = learningRate * cosineSchedule(this.#iteration, iterations, LAST_RATE);
+    const rate = config.learningRate * cosineSchedule(this.#iteration, iterations, LAST_RATE);
     adamUpdate(this.#adam, parameters, gradient, rate);
-    this.#model = { ...model, parameters };
+    this.#iterate = { ...model, parameters };
+    const share = 1 / averagedIterations(iterations);
+    for (let i = 0; i < parameters.length; i++) {
+      this.#average[i] += share * (parameters[i] - this.#average[i]);
+    }
     this.#iteration++;
-    return { loss, ess, temperingExponent: exponent, logZ, gradientNorm };
+    return { loss, ess, temperingExponent: power * exponent, logZ, gradientNorm };
   }
 }
 

@@ -78,6 +78,7 @@ const config: fc.Arbitrary<RunConfig> = fc.record({
     samples: count(1),
     learningRate: positive,
     gradientClip: positive,
+    weightExponent: positive,
     temperedEss: fraction,
     repulsion: fc.double({ min: 0, max: 1e6, noNaN: true }),
   }),
@@ -234,7 +235,7 @@ Deno.test("overrides that only fit together are judged together", () => {
   assert.equal(config.mint.components, 0);
   assert.match(
     refusal(() => loadConfig("dw4", ["mint.components=0", "seed=1"])),
-    /mint\.broad\.weight must be 1 because mint\.components is 0, got 0\.05$/,
+    /mint\.broad\.weight must be 1 because mint\.components is 0, got 0\.02$/,
   );
 });
 
@@ -280,7 +281,7 @@ const refusedOverrides: [string, string, RegExp][] = [
     "system.kind=ising",
     /system\.kind must be "double_well" or "lennard_jones", got "ising"/,
   ],
-  ["dw4", "mint.broad.weight=1", /must be < 1 because mint\.components is 24, got 1$/],
+  ["dw4", "mint.broad.weight=1", /must be < 1 because mint\.components is 32, got 1$/],
   ["lj13", "mint.components=3", /must be < 1 because mint\.components is 3, got 1$/],
   ["dw4", "julep.learningRate=NaN", /must be a number > 0, got "NaN"$/],
   ["dw4", "julep.learningRate=1e999", /julep\.learningRate must be a number > 0, got Infinity$/],
