@@ -10,10 +10,10 @@ import { fma, fnma } from "./simd";
 
 // Constants of one call, splatted, read back with v128.load inside the loops (see simd.ts):
 // double well: 0 offset, 1 linear, 2 quadratic, 3 quartic, 4 2·quadratic, 5 4·quartic, 6 one;
-// Lennard-Jones: 0 soft core (α(1 − t)² or 1 − t), 1 c, 2 two·c, 6 one.
-const CONSTANTS = memory.data(7 * 16, 16);
-// Σ_i x_i, which the Lennard-Jones loops leave for `finish`.
-const SUM = memory.data(3 * 16, 16);
+// Lennard-Jones: 0 soft core (α(1 − t)² or 1 − t), 1 c, 2 two·c, 3 ε, 4 −12 ε, 5 k, 6 one, 7 ½ k.
+const CONSTANTS = memory.data(8 * 16, 16);
+// Centre of mass of the block at hand.
+const CENTRE = memory.data(3 * 16, 16);
 
 // @ts-ignore: decorator
 @inline function constant(k: usize): v128 {
@@ -32,10 +32,28 @@ const SUM = memory.data(3 * 16, 16);
 // @ts-ignore: decorator
 @inline const BEUTLER: i32 = 2;
 
+/** Clears the gradient; CENTRE ← x_com (n = 3). */
+function prepare(x: usize, gradient: usize, N: i32): void {
+  const zero = f32x4.splat(0);
+  let cx = zero, cy = zero, cz = zero;
+  for (let end = x + <usize>N * 48; x < end; x += 48, gradient += 48) {
+    cx = f32x4.add(cx, v128.load(x));
+    cy = f32x4.add(cy, v128.load(x, 16));
+    cz = f32x4.add(cz, v128.load(x, 32));
+    v128.store(gradient, zero);
+    v128.store(gradient, zero, 16);
+    v128.store(gradient, zero, 32);
+  }
+  const share = f32x4.splat(<f32>(1.0 / <f64>N));
+  v128.store(CENTRE, f32x4.mul(cx, share));
+  v128.store(CENTRE, f32x4.mul(cy, share), 16);
+  v128.store(CENTRE, f32x4.mul(cz, share), 32);
+}
+
 /**
- * Σ_{i<j} u, with Σ_j (u′/r)(x_i − x_j) added to the gradient; for Lennard-Jones both lack a factor
- * (ε and −12 ε), which `finish` supplies. `kind` and `n` are literals, so each call compiles to its
- * own loop without branches.
+ * U_t and, in a cleared gradient, ∂U_t/∂x. The Lennard-Jones loops leave out a factor of u (ε) and of
+ * u′/r (−12 ε); a particle gets it, and its oscillator, when its last pair is done. `kind` and `n` are
+ * literals, so each call compiles to its own loop without branches.
  */
 // @ts-ignore: decorator
 @inline function pairs(kind: i32, n: i32, x: usize, gradient: usize, N: i32): v128 {
@@ -43,7 +61,6 @@ const SUM = memory.data(3 * 16, 16);
   const distance = gradient - x;
   const end = x + <usize>N * stride;
   let energy = f32x4.splat(0);
-  let cx = energy, cy = energy, cz = energy;
   for (let at = x; at < end; at += stride) {
     const xi = v128.load(at);
     const yi = v128.load(at, 16);
@@ -95,46 +112,25 @@ const SUM = memory.data(3 * 16, 16);
         v128.store(gj, fnma(slope, dz, v128.load(gj, 32)), 32);
       }
     }
-    v128.store(gi, gx);
-    v128.store(gi, gy, 16);
-    if (n == 3) v128.store(gi, gz, 32);
-    energy = f32x4.add(energy, own);
-    if (kind != DOUBLE_WELL) {
-      cx = f32x4.add(cx, xi);
-      cy = f32x4.add(cy, yi);
-      cz = f32x4.add(cz, zi);
+    if (kind == DOUBLE_WELL) {
+      v128.store(gi, gx);
+      v128.store(gi, gy, 16);
+      if (n == 3) v128.store(gi, gz, 32);
+      energy = f32x4.add(energy, own);
+    } else {
+      const dx = f32x4.sub(xi, v128.load(CENTRE));
+      const dy = f32x4.sub(yi, v128.load(CENTRE, 16));
+      const dz = f32x4.sub(zi, v128.load(CENTRE, 32));
+      const scale = constant(4);
+      const spring = constant(5);
+      v128.store(gi, fma(scale, gx, f32x4.mul(spring, dx)));
+      v128.store(gi, fma(scale, gy, f32x4.mul(spring, dy)), 16);
+      v128.store(gi, fma(scale, gz, f32x4.mul(spring, dz)), 32);
+      const squares = fma(dx, dx, fma(dy, dy, f32x4.mul(dz, dz)));
+      energy = f32x4.add(energy, fma(constant(3), own, f32x4.mul(constant(7), squares)));
     }
   }
-  if (kind != DOUBLE_WELL) {
-    v128.store(SUM, cx);
-    v128.store(SUM, cy, 16);
-    v128.store(SUM, cz, 32);
-  }
   return energy;
-}
-
-// gradient ← −12 ε·gradient + k (x − x_com) in three dimensions; returns ½ k Σ |x − x_com|².
-function finish(x: usize, gradient: usize, N: i32, epsilon: f32, k: f32): v128 {
-  const distance = gradient - x;
-  const end = x + <usize>N * 48;
-  const share = f32x4.splat(<f32>(1.0 / <f64>N));
-  const cx = f32x4.mul(v128.load(SUM), share);
-  const cy = f32x4.mul(v128.load(SUM, 16), share);
-  const cz = f32x4.mul(v128.load(SUM, 32), share);
-  const scale = f32x4.splat(-12 * epsilon);
-  const spring = f32x4.splat(k);
-  let squares = f32x4.splat(0);
-  for (let at = x; at < end; at += 48) {
-    const dx = f32x4.sub(v128.load(at), cx);
-    const dy = f32x4.sub(v128.load(at, 16), cy);
-    const dz = f32x4.sub(v128.load(at, 32), cz);
-    squares = f32x4.add(squares, fma(dx, dx, fma(dy, dy, f32x4.mul(dz, dz))));
-    const g = at + distance;
-    v128.store(g, fma(scale, v128.load(g), f32x4.mul(spring, dx)));
-    v128.store(g, fma(scale, v128.load(g, 16), f32x4.mul(spring, dy)), 16);
-    v128.store(g, fma(scale, v128.load(g, 32), f32x4.mul(spring, dz)), 32);
-  }
-  return f32x4.mul(f32x4.splat(0.5 * k), squares);
 }
 
 function doubleWell2(x: usize, gradient: usize, N: i32): v128 {
@@ -154,9 +150,6 @@ function beutler3(x: usize, gradient: usize, N: i32): v128 {
 export function pairEnergies(
   kind: i32, parameters: usize, x: usize, gradient: usize, N: i32, n: i32, t: f32,
 ): v128 {
-  // Not memory.fill: a call out of the module costs as much as a small system's pairs.
-  const zero = f32x4.splat(0);
-  for (let at = gradient, end = at + (<usize>(N * n) << 4); at < end; at += 16) v128.store(at, zero);
   setConstant(6, 1);
   if (kind == DOUBLE_WELL) {
     const quadratic = load<f32>(parameters, 8);
@@ -167,12 +160,21 @@ export function pairEnergies(
     setConstant(3, quartic);
     setConstant(4, 2 * quadratic);
     setConstant(5, 4 * quartic);
+    // Not memory.fill: a call out of the module costs as much as a small system's pairs.
+    const zero = f32x4.splat(0);
+    for (let at = gradient, end = at + (<usize>(N * n) << 4); at < end; at += 16) {
+      v128.store(at, zero);
+    }
     return n == 3 ? doubleWell3(x, gradient, N) : doubleWell2(x, gradient, N);
   }
   const epsilon = load<f32>(parameters);
   const k = load<f32>(parameters, 4);
+  setConstant(3, epsilon);
+  setConstant(4, -12 * epsilon);
+  setConstant(5, k);
+  setConstant(7, 0.5 * k);
+  prepare(x, gradient, N);
   const left: f32 = 1 - t;
-  let energy: v128;
   // At t = 1 both soft cores are the target, which needs no square root.
   if (kind == SHIFTED && left != 0) {
     const outer: f32 = 1 / (1 + left);
@@ -180,12 +182,10 @@ export function pairEnergies(
     setConstant(0, left);
     setConstant(1, cube * cube);
     setConstant(2, 2 * cube * cube);
-    energy = shifted3(x, gradient, N);
-  } else {
-    setConstant(0, kind == SHIFTED ? 0 : load<f32>(parameters, 8) * left * left);
-    energy = beutler3(x, gradient, N);
+    return shifted3(x, gradient, N);
   }
-  return fma(f32x4.splat(epsilon), energy, finish(x, gradient, N, epsilon, k));
+  setConstant(0, kind == SHIFTED ? 0 : load<f32>(parameters, 8) * left * left);
+  return beutler3(x, gradient, N);
 }
 
 /** pairEnergies of `blocks` consecutive blocks; energies: `blocks` f32x4. */

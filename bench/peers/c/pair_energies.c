@@ -21,9 +21,18 @@ static inline v4 root(v4 a) {
 /* Lennard-Jones "beutler", n = 3: core = alpha (1 - t)^2. */
 static v4 lennard_jones(const v4 *restrict x, v4 *restrict g, int N, float epsilon, float k,
                         float core) {
-  const v4 one = splat(1), soft = splat(core);
+  const v4 one = splat(1), soft = splat(core), share = splat(1.0f / (float)N);
+  const v4 factor = splat(epsilon), scale = splat(-12 * epsilon), spring = splat(k);
   v4 energy = splat(0), cx = splat(0), cy = splat(0), cz = splat(0);
-  for (int i = 0; i < 3 * N; i++) g[i] = splat(0);
+  for (int i = 0; i < N; i++) {
+    cx += x[3 * i];
+    cy += x[3 * i + 1];
+    cz += x[3 * i + 2];
+    g[3 * i] = g[3 * i + 1] = g[3 * i + 2] = splat(0);
+  }
+  cx *= share;
+  cy *= share;
+  cz *= share;
   for (int i = 0; i < N; i++) {
     const v4 xi = x[3 * i], yi = x[3 * i + 1], zi = x[3 * i + 2];
     v4 gx = g[3 * i], gy = g[3 * i + 1], gz = g[3 * i + 2], own = splat(0);
@@ -42,27 +51,13 @@ static v4 lennard_jones(const v4 *restrict x, v4 *restrict g, int N, float epsil
       g[3 * j + 1] -= slope * dy;
       g[3 * j + 2] -= slope * dz;
     }
-    g[3 * i] = gx;
-    g[3 * i + 1] = gy;
-    g[3 * i + 2] = gz;
-    energy += own;
-    cx += xi;
-    cy += yi;
-    cz += zi;
+    const v4 dx = xi - cx, dy = yi - cy, dz = zi - cz;
+    g[3 * i] = scale * gx + spring * dx;
+    g[3 * i + 1] = scale * gy + spring * dy;
+    g[3 * i + 2] = scale * gz + spring * dz;
+    energy += factor * own + splat(0.5f) * spring * (dx * dx + dy * dy + dz * dz);
   }
-  const v4 share = splat(1.0f / (float)N), scale = splat(-12 * epsilon), spring = splat(k);
-  cx *= share;
-  cy *= share;
-  cz *= share;
-  v4 squares = splat(0);
-  for (int i = 0; i < N; i++) {
-    const v4 dx = x[3 * i] - cx, dy = x[3 * i + 1] - cy, dz = x[3 * i + 2] - cz;
-    squares += dx * dx + dy * dy + dz * dz;
-    g[3 * i] = scale * g[3 * i] + spring * dx;
-    g[3 * i + 1] = scale * g[3 * i + 1] + spring * dy;
-    g[3 * i + 2] = scale * g[3 * i + 2] + spring * dz;
-  }
-  return splat(epsilon) * energy + splat(0.5f * k) * squares;
+  return energy;
 }
 
 /* Double well, n = 2. */
