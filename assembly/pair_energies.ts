@@ -50,6 +50,21 @@ function prepare(x: usize, gradient: usize, N: i32): void {
   v128.store(CENTRE, f32x4.mul(cz, share), 32);
 }
 
+// Beutler: q = 1/(r⁶ + core), u/ε = q (q − 2), u′/r = −12 ε (q − 1)(q r²)².
+// @ts-ignore: decorator
+@inline function beutlerQ(squared: v128, one: v128): v128 {
+  return f32x4.div(one, fma(f32x4.mul(squared, squared), squared, constant(0)));
+}
+// @ts-ignore: decorator
+@inline function beutlerEnergy(q: v128, one: v128, sum: v128): v128 {
+  return fma(q, f32x4.sub(f32x4.sub(q, one), one), sum);
+}
+// @ts-ignore: decorator
+@inline function beutlerSlope(q: v128, one: v128, squared: v128): v128 {
+  const qr2 = f32x4.mul(q, squared);
+  return f32x4.mul(f32x4.mul(qr2, qr2), f32x4.sub(q, one));
+}
+
 /**
  * U_t and, in a cleared gradient, ∂U_t/∂x. The Lennard-Jones loops leave out a factor of u (ε) and of
  * u′/r (−12 ε); a particle gets it, and its oscillator, when its last pair is done. `kind` and `n` are
@@ -70,7 +85,41 @@ function prepare(x: usize, gradient: usize, N: i32): void {
     let gy = v128.load(gi, 16);
     let gz = n == 3 ? v128.load(gi, 32) : gx;
     let own = f32x4.splat(0);
-    for (let to = at + stride; to < end; to += stride) {
+    let to = at + stride;
+    if (kind == BEUTLER) {
+      // Two pairs at a time: the second's division runs beside the first's arithmetic.
+      for (const last = end - stride; to < last; to += 2 * stride) {
+        const dx0 = f32x4.sub(xi, v128.load(to));
+        const dy0 = f32x4.sub(yi, v128.load(to, 16));
+        const dz0 = f32x4.sub(zi, v128.load(to, 32));
+        const squared0 = fma(dz0, dz0, fma(dy0, dy0, f32x4.mul(dx0, dx0)));
+        const one = constant(6);
+        const q0 = beutlerQ(squared0, one);
+        const dx1 = f32x4.sub(xi, v128.load(to, 48));
+        const dy1 = f32x4.sub(yi, v128.load(to, 64));
+        const dz1 = f32x4.sub(zi, v128.load(to, 80));
+        const squared1 = fma(dz1, dz1, fma(dy1, dy1, f32x4.mul(dx1, dx1)));
+        const q1 = beutlerQ(squared1, one);
+        const gj = to + distance;
+        own = beutlerEnergy(q0, one, own);
+        const slope0 = beutlerSlope(q0, one, squared0);
+        gx = fma(slope0, dx0, gx);
+        gy = fma(slope0, dy0, gy);
+        gz = fma(slope0, dz0, gz);
+        v128.store(gj, fnma(slope0, dx0, v128.load(gj)));
+        v128.store(gj, fnma(slope0, dy0, v128.load(gj, 16)), 16);
+        v128.store(gj, fnma(slope0, dz0, v128.load(gj, 32)), 32);
+        own = beutlerEnergy(q1, one, own);
+        const slope1 = beutlerSlope(q1, one, squared1);
+        gx = fma(slope1, dx1, gx);
+        gy = fma(slope1, dy1, gy);
+        gz = fma(slope1, dz1, gz);
+        v128.store(gj, fnma(slope1, dx1, v128.load(gj, 48)), 48);
+        v128.store(gj, fnma(slope1, dy1, v128.load(gj, 64)), 64);
+        v128.store(gj, fnma(slope1, dz1, v128.load(gj, 80)), 80);
+      }
+    }
+    for (; to < end; to += stride) {
       const dx = f32x4.sub(xi, v128.load(to));
       const dy = f32x4.sub(yi, v128.load(to, 16));
       const dz = n == 3 ? f32x4.sub(zi, v128.load(to, 32)) : dx;
@@ -95,12 +144,10 @@ function prepare(x: usize, gradient: usize, N: i32): void {
           r,
         );
       } else {
-        const sixth = fma(f32x4.mul(squared, squared), squared, constant(0));
-        const q = f32x4.div(constant(6), sixth);
-        const qMinusOne = f32x4.sub(q, constant(6));
-        own = fma(q, f32x4.sub(qMinusOne, constant(6)), own);
-        const qr2 = f32x4.mul(q, squared);
-        slope = f32x4.mul(f32x4.mul(qr2, qr2), qMinusOne);
+        const one = constant(6);
+        const q = beutlerQ(squared, one);
+        own = beutlerEnergy(q, one, own);
+        slope = beutlerSlope(q, one, squared);
       }
       gx = fma(slope, dx, gx);
       gy = fma(slope, dy, gy);
