@@ -1,4 +1,6 @@
 /**
+ * Usage: deno task bench training, or alone deno run -A bench/training.ts [threads [system ...]].
+ *
  * One Julep training iteration, 100 samples x 100 steps, gradient of all steps: ours, PyTorch's and
  * JAX's on the same cores, in turns within one run. Ratios are a peer's median time over ours, wall
  * clock first: above 1 ours is the faster one.
@@ -70,12 +72,15 @@ function median(values: number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1];
 }
 
-/** Prints one line for each peer and system, ratios first. */
+/**
+ * Prints one line for each peer and system, ratios first. One thread and its CPU time is the
+ * comparison that a busy machine does not spoil; more threads, by the wall clock, need a quiet one.
+ */
 export async function run(
   report: (line: string) => void,
   systems: readonly string[] = ["dw4", "lj13"],
+  threads: number = Math.min(2, navigator.hardwareConcurrency),
 ): Promise<void> {
-  const threads = Math.min(2, navigator.hardwareConcurrency);
   for (const system of systems) {
     const options = { system, samples: 100, steps: 100, threads, gradientFraction: 1 };
     await using stack = new AsyncDisposableStack();
@@ -110,5 +115,10 @@ export async function run(
 }
 
 if (import.meta.main) {
-  await run(console.log, Deno.args.length ? Deno.args : undefined);
+  const [threads, ...systems] = Deno.args;
+  await run(
+    console.log,
+    systems.length ? systems : undefined,
+    threads ? Number(threads) : undefined,
+  );
 }
