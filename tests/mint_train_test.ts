@@ -95,6 +95,9 @@ Deno.test("initialiseMint: fixed and automatic broad scale, no components, bad c
   const model = initialiseMint(system, small, 1);
   assert.ok(model.broadScale > 1 && model.broadScale < 5);
   assert.equal(model.parameters.length, 4 * 16);
+  const many = initialiseMint(system, { ...small, components: 100 }, 1).parameters;
+  const rows = Array.from({ length: 100 }, (_, k) => many.slice(16 * k, 16 * k + 16).join());
+  assert.equal(new Set(rows).size, 100, "no two components start alike");
   const broad = initialiseMint(
     system,
     { ...small, components: 0, broad: { weight: 1, scale: 2 } },

@@ -135,7 +135,8 @@ const BROAD_FACTOR = 1.1;
 
 /**
  * K starts: the distinct minima first, lowest energy first; then all over again with other widths,
- * so that components of one minimum can part.
+ * so that components of one minimum can part (equal ones never would), up to 11 times wider. The
+ * wide ones find the regions between minima; starts all of one width lost modes in our trials.
  */
 function chooseStarts(
   starts: readonly MintStart[],
@@ -145,9 +146,13 @@ function chooseStarts(
   const distinct = distinctStarts(starts, lengthScale);
   return Array.from({ length: components }, (_, k) => {
     const round = Math.floor(k / distinct.length);
-    return { start: distinct[k % distinct.length], widen: 1.5 ** round };
+    // Seven widths, then the same shifted by fractions of a step that do not repeat.
+    const shift = Math.floor(round / 7) * GOLDEN % 1;
+    return { start: distinct[k % distinct.length], widen: 1.5 ** (round % 7 + shift) };
   });
 }
+
+const GOLDEN = 0.6180339887498949;
 
 /** logit 0, directions and radii of the start, radial and angular standard deviation `width`. */
 function placeComponent(
