@@ -4,7 +4,7 @@ import type { JulepConfig, MintConfig, RunConfig, SystemConfig } from "./config.
 
 const mint: MintConfig = {
   family: "orbit_vmf",
-  components: 32,
+  components: 48,
   symmetrise: true,
   broad: { weight: 0.02, scale: "auto" },
   initialWidth: 0.3,
@@ -22,7 +22,7 @@ const mint: MintConfig = {
 const julep: JulepConfig = {
   steps: 100,
   samples: 100,
-  iterations: 300,
+  iterations: 150,
   learningRate: 1e-3,
   warmup: 20,
   gradientClip: 1,
@@ -42,7 +42,7 @@ const julep: JulepConfig = {
     evenDrift: true,
     matrix: "signed",
   },
-  stepSize: { initial: 0.12, knots: 8, learn: true, learningRateFactor: 10 },
+  stepSize: { initial: 0.08, knots: 8, learn: true, learningRateFactor: 30 },
 };
 
 const base = { version: 1, seed: 2666, checkpointEvery: 25 } as const;
