@@ -17,6 +17,8 @@ import { Peer, type PeerOptions, type Timing } from "./peers.ts";
 
 /** Timed iterations; odd, so that the median is one of them. */
 const ROUNDS: Record<string, number> = { dw4: 7, lj13: 3 };
+/** `System.components` of dw4 in peers/common.py. */
+const PEER_COMPONENTS = 24;
 /** Threads of a framework spin for a while after their work: the next in turn waits this long. */
 const PAUSE_MS = 400;
 
@@ -34,11 +36,14 @@ export async function ourIteration(options: PeerOptions): Promise<Contender> {
     samples: options.samples,
     gradientFraction: options.gradientFraction,
     loss: "per_step",
+    tilt: 0,
   } as const;
   const system = createSystem(start.system);
   const pool = await ExecutorPool.start({ backend: "wasm", workers: options.threads });
   const jobs = new RunJobs(pool, start.system);
-  jobs.mint = initialiseMint(system, start.mint, start.seed);
+  // As many components as the peers' prior has, whatever the preset's number is.
+  const components = Math.min(start.mint.components, PEER_COMPONENTS);
+  jobs.mint = initialiseMint(system, { ...start.mint, components }, start.seed);
   const training = new JulepTraining(
     initialiseJulep(system, config, start.seed),
     config,
