@@ -271,3 +271,41 @@ Deno.test("julep: a backward path weighs like the forward path through the same 
   const expected = surrogate(p, run, 0, 4);
   assert.ok(Math.abs(back.logKernelRatio - expected) < 1e-9);
 });
+
+Deno.test("julep: rotating, reflecting or relabelling a path leaves its W as it was", () => {
+  const run = setUp({});
+  const { p, times, path } = run;
+  const coefficients = new Float64Array(4).fill(1);
+  const gradient = new Float64Array(N * n);
+  // The force that every moved state has, computed anew.
+  const forceAt = (x: Float64Array, t: number) => {
+    const force = new Float64Array(N * n);
+    if (t < 1) {
+      priorLogDensity(x, gradient);
+      gradient.forEach((g, a) => force[a] += (1 - t) * g);
+    }
+    if (t > 0) {
+      system.energyAndGradient(x, gradient, t);
+      gradient.forEach((g, a) => force[a] -= t * g);
+    }
+    return force;
+  };
+  const weight = (move: (x: Float64Array) => Float64Array) => {
+    const states = path.states.map(move);
+    const forces = states.map((x, i) => forceAt(x, times[i]));
+    const ratio = surrogate(p, { ...run, coefficients, path: { ...path, states, forces } }, 0, 4);
+    return ratio - system.energyAndGradient(states[4], gradient) -
+      priorLogDensity(states[0], gradient);
+  };
+  const before = weight((x) => x.slice());
+  const [cos, sin] = [Math.cos(0.7), Math.sin(0.7)];
+  const moves: Record<string, (x: Float64Array) => Float64Array> = {
+    rotation: (x) =>
+      x.map((_, a) => a % 2 ? sin * x[a - 1] + cos * x[a] : cos * x[a] - sin * x[a + 1]),
+    reflection: (x) => x.map((v, a) => a % 2 ? v : -v),
+    relabelling: (x) => x.map((_, a) => x[2 * [2, 0, 3, 1][a >> 1] + a % 2]),
+  };
+  for (const [name, move] of Object.entries(moves)) {
+    assert.ok(Math.abs(weight(move) - before) < 1e-9, name);
+  }
+});

@@ -104,7 +104,8 @@ export function initialiseMint(system: System, config: MintConfig, seed: number)
   if (config.broad.scale === "auto") {
     let mean = 0;
     for (const start of starts) mean += rmsCoordinate(start, particles, dimension) / starts.length;
-    broadScale = BROAD_FACTOR * mean;
+    // Where particles attract each other without a core, the minimum is a point: no scale at all.
+    broadScale = Math.max(BROAD_FACTOR * mean, config.initialWidth);
   } else broadScale = config.broad.scale;
 
   const size = mintComponentSize(particles, dimension);
@@ -165,8 +166,10 @@ function placeComponent(
   const m = particles - 1;
   for (let j = 0; j < m; j++) {
     const x = start.positions.subarray((j + 1) * n, (j + 2) * n);
-    const radius = Math.hypot(...x);
-    for (let d = 0; d < n; d++) slice[1 + j * n + d] = x[d] / radius;
+    const found = Math.hypot(...x);
+    // A particle on top of the anchor has no direction; the component is as wide as it is far.
+    const radius = Math.max(found, width);
+    for (let d = 0; d < n; d++) slice[1 + j * n + d] = found > 0 ? x[d] / found : d === 0 ? 1 : 0;
     slice[1 + m * n + j] = Math.log(radius);
     slice[1 + m * (n + 1) + j] = Math.log(width / radius);
     slice[1 + m * (n + 2) + j] = 2 * Math.log(radius / width);

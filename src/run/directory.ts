@@ -21,6 +21,7 @@ export const files = {
   evaluation: (dir: string) => join(dir, "evaluation.json"),
   timing: (dir: string) => join(dir, "timing.json"),
   report: (dir: string) => join(dir, "report.html"),
+  picture: (dir: string) => join(dir, "picture.svg"),
 };
 
 /** Rows of numbers under named columns; NaN where a figure was not finite. */
@@ -86,8 +87,9 @@ export async function saveTraining(
 export async function loadTraining(
   dir: string,
   config: RunConfig,
+  note?: (line: string) => void,
 ): Promise<TrainingState | null> {
-  const checkpoint = await loadCheckpoint(dir);
+  const checkpoint = await loadCheckpoint(dir, note);
   if (!checkpoint) return null;
   const { metadata, tensors } = checkpoint;
   if (metadata.config !== JSON.stringify(config)) {
@@ -131,9 +133,10 @@ export async function readRunConfig(dir: string): Promise<RunConfig> {
 /** Configuration and finished training of a folder. Throws InputError when training is not done. */
 export async function openRun(
   dir: string,
+  note?: (line: string) => void,
 ): Promise<{ config: RunConfig; state: TrainingState; trainSeconds: number }> {
   const config = await readRunConfig(dir);
-  const state = await loadTraining(dir, config);
+  const state = await loadTraining(dir, config, note);
   if (!state || state.stage !== "done") {
     throw new InputError(
       `${dir}: training is not finished; continue it with: mintjulep train ${dir} --resume`,

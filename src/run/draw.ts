@@ -36,7 +36,7 @@ export interface SampleSummary extends ForwardFigures {
 /** Throws InputError for a folder without a finished run or a path that cannot be written. */
 export async function sampleRun(dir: string, options: SampleOptions): Promise<SampleSummary> {
   const { progress = silent, samples, out } = options;
-  const { config, state } = await openRun(dir);
+  const { config, state } = await openRun(dir, (line) => progress.note(line));
   const system = createSystem(config.system);
   const seed = options.seed ?? config.seed;
   const steps = options.steps ?? config.julep.steps;
@@ -45,6 +45,7 @@ export async function sampleRun(dir: string, options: SampleOptions): Promise<Sa
   await using pool = await ExecutorPool.start({
     backend: selectBackend(options.backend),
     workers: options.workers,
+    progress,
   });
   const jobs = new RunJobs(pool, config.system, options.signal);
   const sampler = { system, mint: state.mint, julep: averagedJulep(state.julep!), jobs, progress };

@@ -77,7 +77,10 @@ const IDENTITY_SAMPLES = 5000;
 /** Throws InputError for a folder without a finished run or an unreadable reference. */
 export async function evaluateRun(dir: string, options: EvaluateOptions): Promise<EvaluateReport> {
   const { progress = silent, signal, samples } = options;
-  const { config, state, trainSeconds } = await openRun(dir);
+  const { config, state, trainSeconds } = await openRun(
+    dir,
+    (line) => progress.note(line),
+  );
   const system = createSystem(config.system);
   const steps = options.steps ?? config.julep.steps;
   const reference = options.reference
@@ -90,7 +93,7 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
   const backend = selectBackend(options.backend);
   progress.note(`system ${system.definition}`);
   progress.note(`hash ${system.hash}`);
-  await using pool = await ExecutorPool.start({ backend, workers: options.workers });
+  await using pool = await ExecutorPool.start({ backend, workers: options.workers, progress });
   const jobs = new RunJobs(pool, config.system, signal);
   const sampler = { system, mint: state.mint, julep: averagedJulep(state.julep!), jobs, progress };
 

@@ -1,7 +1,9 @@
-/** Puts a run's values together for report.html. */
+/** Puts a run's values together for report.html and picture.svg. */
 import type { RunConfig } from "../config/config.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { averagedJulep } from "../julep/train.ts";
+import type { ReportInput } from "../report/input.ts";
+import { renderPicture } from "../report/picture.ts";
 import { renderReport } from "../report/report.ts";
 import { exactValues } from "../sampling/exact.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
@@ -43,7 +45,7 @@ export async function writeReport(
         (evaluation.control ? " --control" : ""),
     );
   }
-  const html = renderReport({
+  const input: ReportInput = {
     config,
     definition: system.definition,
     hash: system.hash,
@@ -87,8 +89,9 @@ export async function writeReport(
     exact: exactValues(config.system),
     identities: evaluation?.identities,
     warnings: evaluation?.warnings,
-  });
-  await writeFileAtomic(files.report(out), html);
+  };
+  await writeFileAtomic(files.report(out), renderReport(input));
+  await writeFileAtomic(files.picture(out), renderPicture(input));
 }
 
 function points<P>(curve: Curve, point: (row: number[]) => P): P[] {

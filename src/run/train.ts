@@ -74,7 +74,10 @@ export async function resumeTraining(
   const config = await readRunConfig(dir);
   const system = createSystem(config.system);
   await ensureWritableDirectory(dir);
-  return await run(config, system, await loadTraining(dir, config), { ...options, out: dir });
+  return await run(config, system, await loadTraining(dir, config, options.progress?.note), {
+    ...options,
+    out: dir,
+  });
 }
 
 function initialState(config: RunConfig, system: System): TrainingState {
@@ -105,6 +108,7 @@ async function run(
   await using pool = await ExecutorPool.start({
     backend: selectBackend(options.backend),
     workers: options.workers,
+    progress,
   });
   const state = resumed ?? initialState(config, system);
   const save = async () => {
