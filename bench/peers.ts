@@ -44,7 +44,11 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Starts bench/peers/`script`; a string says in one line why there is no such peer here. */
-  static async start(script: string, options: PeerOptions): Promise<Peer | string> {
+  static async start(
+    script: string,
+    options: PeerOptions,
+    mode = "auto",
+  ): Promise<Peer | string> {
     const path = new URL(`peers/${script}`, import.meta.url).pathname;
     const flags = {
       system: options.system,
@@ -52,6 +56,7 @@ export class Peer implements AsyncDisposable {
       steps: options.steps,
       threads: options.threads,
       "gradient-fraction": options.gradientFraction,
+      mode,
     };
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]);
     let process: Deno.ChildProcess;

@@ -17,6 +17,12 @@ import { Peer, type PeerOptions, type Timing } from "./peers.ts";
 
 /** Timed iterations; odd, so that the median is one of them. */
 const ROUNDS: Record<string, number> = { dw4: 7, lj13: 3 };
+/** Scripts in peers/ and how they run; PyTorch both as most people use it and at its best. */
+const PEERS = [
+  ["torch_iteration.py", "eager"],
+  ["torch_iteration.py", "compile"],
+  ["jax_iteration.py", "auto"],
+] as const;
 /** `System.components` of dw4 in peers/common.py. */
 const PEER_COMPONENTS = 24;
 /** Threads of a framework spin for a while after their work: the next in turn waits this long. */
@@ -62,12 +68,18 @@ export async function ourIteration(options: PeerOptions): Promise<Contender> {
   return { name: "ours", iteration, [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose]() };
 }
 
-async function peerContender(script: string, options: PeerOptions): Promise<Contender | string> {
-  const peer = await Peer.start(script, options);
+async function peerContender(
+  script: string,
+  mode: string,
+  options: PeerOptions,
+): Promise<Contender | string> {
+  const peer = await Peer.start(script, options, mode);
   if (typeof peer === "string") return peer;
-  const { framework, version, mode, compileSeconds } = peer.info;
+  const { framework, version, compileSeconds } = peer.info;
   return {
-    name: `${framework} ${version} (${mode}; first iteration ${compileSeconds.toFixed(0)} s)`,
+    name: `${framework} ${version} (${peer.info.mode}; first iteration ${
+      compileSeconds.toFixed(0)
+    } s)`,
     iteration: () => peer.iteration(),
     [Symbol.asyncDispose]: () => peer[Symbol.asyncDispose](),
   };
@@ -91,9 +103,9 @@ export async function run(
     await using stack = new AsyncDisposableStack();
     const contenders = [stack.use(await ourIteration(options))];
     const absent: string[] = [];
-    for (const script of ["torch_iteration.py", "jax_iteration.py"]) {
-      const peer = await peerContender(script, options);
-      if (typeof peer === "string") absent.push(`${script}: no peer here: ${peer}`);
+    for (const [script, mode] of PEERS) {
+      const peer = await peerContender(script, mode, options);
+      if (typeof peer === "string") absent.push(`${script} ${mode}: no peer here: ${peer}`);
       else contenders.push(stack.use(peer));
     }
     const timings = contenders.map((): Timing[] => []);

@@ -353,8 +353,9 @@ def check(peer_factory, tolerances):
     return report
 
 
-def arguments(description):
+def arguments(description, modes=("auto",)):
     parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--mode", choices=modes, default="auto", help="auto: the fastest that works")
     parser.add_argument("--system", choices=sorted(SYSTEMS), default="dw4")
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--steps", type=int, default=100)

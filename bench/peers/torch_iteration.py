@@ -341,7 +341,7 @@ def build(options):
     """torch.compile, which was faster than eager wherever it worked; eager where it does not."""
     system = common.SYSTEMS[options.system]
     torch.set_num_threads(options.threads)
-    for mode in ("compile", "eager"):
+    for mode in ("compile", "eager") if options.mode == "auto" else (options.mode,):
         peer = Peer(
             system,
             common.Prior(system),
@@ -356,14 +356,14 @@ def build(options):
             peer.iteration()
             break
         except Exception as error:  # torch.compile needs a C++ compiler
-            if mode == "eager":
+            if options.mode != "auto" or mode == "eager":
                 raise
             print(f"torch.compile failed: {str(error).splitlines()[0]}", file=sys.stderr)
     return peer.iteration, {"mode": mode}
 
 
 def main():
-    options = common.arguments(__doc__)
+    options = common.arguments(__doc__, modes=("auto", "compile", "eager"))
     if options.check:
         tolerances = {False: (5e-4, 5e-4), True: (1e-6, 1e-6)}
         print(json.dumps(common.check(Peer, tolerances), indent=1))
