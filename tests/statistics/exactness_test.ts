@@ -1,8 +1,8 @@
 /**
  * The promise: E[e^W] = Z whatever is learnt. Prior, network and step size are set at random, never
  * trained, and log Z must come out. Each check fails by chance with probability 6e-5 (four standard
- * errors); seeds are fixed. Flipping the sign of c or b in one of the two kernels, or leaving the
- * factor ½ out of the log-ratio, fails them.
+ * errors); seeds are fixed. Any drift is exact so long as both kernels' densities are; what must not
+ * pass is a wrong density: a σ of k⁻ that is 1 % too small fails every case here (tried).
  */
 import assert from "node:assert/strict";
 import type { RunConfig, SystemConfig } from "../../src/config/config.ts";
@@ -54,9 +54,10 @@ function configFor(system: SystemConfig): RunConfig {
 }
 
 for (
-  const [name, system, logZ] of [
-    ["Gaussian", gaussian, gaussianLogZ],
-    ["DW-4", preset("dw4").system, exactValues(preset("dw4").system)!.logZ.value],
+  // The last number: how far parameters are moved. DW-4 is larger, and A acts on positions.
+  const [name, system, logZ, amplitude] of [
+    ["Gaussian", gaussian, gaussianLogZ, 0.05],
+    ["DW-4", preset("dw4").system, exactValues(preset("dw4").system)!.logZ.value, 0.03],
   ] as const
 ) {
   Deno.test(`E[e^W] = Z on ${name} for untrained and random networks alike`, async () => {
@@ -67,8 +68,11 @@ for (
     jobs.mint = await roughPrior(config, jobs, 150);
     const failures: string[] = [];
     for (const gauge of ["centre_of_mass", "anchor"] as const) {
-      for (const matrix of ["signed", "positive"] as const) {
-        for (const noise of [0, 0.05]) {
+      // HHᵀ of an untrained network stretches DW-4 by so much that no weight is left to check.
+      for (
+        const matrix of name === "DW-4" ? ["signed"] as const : ["signed", "positive"] as const
+      ) {
+        for (const noise of [0, amplitude]) {
           const julep = { ...config.julep, gauge, network: { ...config.julep.network, matrix } };
           const model = initialiseJulep(physics, julep, 3);
           const random = new RandomStream(21, Stream.test, 0);
