@@ -57,9 +57,9 @@ export function countOption(flag: Flag, description: string) {
 
 /** `--seed S`: what random numbers are keyed by. */
 export function seedOption(description: string) {
-  const range = "from 0 to 2^53 - 1";
+  const range = "from 0 to 2^32 - 1";
   return optional(
-    option("--seed", integerOf("--seed", "SEED", 0, Number.MAX_SAFE_INTEGER, range), {
+    option("--seed", integerOf("--seed", "SEED", 0, 2 ** 32 - 1, range), {
       description: sentence(description),
       errors,
     }),

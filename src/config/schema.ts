@@ -130,7 +130,10 @@ const julep = object({
 const runConfig: z.ZodType<RunConfig> = object({
   version: z.literal(1, "1, the layout this program knows"),
   preset: z.string("a name").min(1, "a name"),
-  seed: z.int("an integer from 0 to 2^53 - 1").nonnegative("an integer from 0 to 2^53 - 1"),
+  seed: z.int("an integer from 0 to 2^32 - 1").nonnegative("an integer from 0 to 2^32 - 1").max(
+    2 ** 32 - 1,
+    "an integer from 0 to 2^32 - 1",
+  ),
   system,
   mint,
   julep,
