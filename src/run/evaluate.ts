@@ -71,9 +71,8 @@ export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures
   warnings: string[];
 }
 
-/** Paths in the estimate of the two identities: each costs a finite-difference Laplacian. */
-const IDENTITY_SAMPLES = 5000;
-
+/** Samples in the estimate of the two identities: each costs a Laplacian by finite differences. */
+const identitySamples = (coordinates: number) => coordinates <= 24 ? 20_000 : 1000;
 /** Throws InputError for a folder without a finished run or an unreadable reference. */
 export async function evaluateRun(dir: string, options: EvaluateOptions): Promise<EvaluateReport> {
   const { progress = silent, signal, samples } = options;
@@ -115,8 +114,9 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
   const priorLogZ = logPartitionFunction(prior);
   const moments = identities(
     system,
-    drawn.positions.subarray(0, IDENTITY_SAMPLES * system.particles * system.dimension),
-    drawn.logWeights.subarray(0, IDENTITY_SAMPLES),
+    drawn.positions,
+    drawn.logWeights,
+    identitySamples(system.particles * system.dimension),
   );
   const report: EvaluateReport = {
     system: system.name,
