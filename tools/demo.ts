@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { displayProgress } from "../src/cli/progress.ts";
 import { preset } from "../src/config/presets.ts";
 import { InputError } from "../src/errors.ts";
+import { canonicalJson } from "../src/io/json.ts";
 import { evaluateRun } from "../src/run/evaluate.ts";
 import { sampleRun } from "../src/run/draw.ts";
 import { exists, files, readRunConfig } from "../src/run/directory.ts";
@@ -21,7 +22,7 @@ function option(name: string, fallback: string): string {
 async function isSameRun(dir: string): Promise<boolean> {
   if (!await exists(files.config(dir))) return false;
   try {
-    return JSON.stringify(await readRunConfig(dir)) === JSON.stringify(preset("dw4"));
+    return canonicalJson(await readRunConfig(dir)) === canonicalJson(preset("dw4"));
   } catch (error) {
     if (error instanceof InputError) return false;
     throw error;

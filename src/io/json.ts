@@ -8,3 +8,11 @@ export function toJson(value: unknown): string {
     return node;
   }, 2);
 }
+
+/** One line of JSON with sorted keys: equal data give equal text, whatever order fields were set in. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, node) => {
+    if (node === null || typeof node !== "object" || Array.isArray(node)) return node;
+    return Object.fromEntries(Object.entries(node).sort(([a], [b]) => a < b ? -1 : 1));
+  });
+}

@@ -5,7 +5,7 @@ import { readConfigFile } from "../config/load.ts";
 import { InputError } from "../errors.ts";
 import { loadCheckpoint, saveCheckpoint } from "../io/checkpoint.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
-import { toJson } from "../io/json.ts";
+import { canonicalJson, toJson } from "../io/json.ts";
 import type { JulepTrainingState } from "../julep/train.ts";
 import type { MintModel } from "../mint/model.ts";
 import type { MintTrainingState } from "../mint/train.ts";
@@ -75,7 +75,7 @@ export async function saveTraining(
     tensors,
     metadata: {
       version: VERSION,
-      config: JSON.stringify(config),
+      config: canonicalJson(config),
       system_hash: createSystem(config.system).hash,
       stage: state.stage,
       state: json,
@@ -92,7 +92,7 @@ export async function loadTraining(
   const checkpoint = await loadCheckpoint(dir, note);
   if (!checkpoint) return null;
   const { metadata, tensors } = checkpoint;
-  if (metadata.config !== JSON.stringify(config)) {
+  if (metadata.config !== canonicalJson(config)) {
     throw new InputError(
       `${
         files.config(dir)
