@@ -1,7 +1,7 @@
 /**
  * What each part of the method earns on DW-4: one table, one command.
  *
- * Usage: deno task ablations [--reference REF.npy] [--samples 20000] [--seed 2666] [--only NAME,...]
+ * Usage: deno task ablations [--reference REF.npy] [--samples 20000] [--seed 2666] [--only "NAME;NAME"]
  *
  * Every row changes the default preset in one place; rows share the trained prior where it is the
  * same. Path ESS is pooled over all samples; "from target" needs target samples (a .npy of your own).
@@ -69,7 +69,7 @@ const rows: [string, (c: RunConfig) => void][] = [
 
 const seed = Number(option("--seed") ?? 2666);
 const samples = Number(option("--samples") ?? 20_000);
-const only = option("--only")?.split(",");
+const only = option("--only")?.split(";");
 const config = preset("dw4");
 const system = createSystem(config.system);
 const exact = exactValues(config.system)!;
