@@ -44,7 +44,7 @@ const cases: [string, RegExp][] = [
   ],
   [
     "train dw4 --out DIR/new --seed 1.5",
-    /--seed must be an integer from 0 to 2\^53 - 1, got 1\.5$/,
+    /--seed must be an integer from 0 to 2\^32 - 1, got 1\.5$/,
   ],
   ["train dw4 --out DIR/new --seed -1", /--seed must be .*, got -1$/],
   ["train dw4 --out DIR/new --seed 9007199254740992", /--seed must be .*, got 9007199254740992$/],
