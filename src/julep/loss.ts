@@ -9,7 +9,7 @@
  * sampler, tilt = 1 the variance as the target sees it; both vanish for a perfect transport.
  *
  * D_{s,i} = U_{t_i}(x_i) − U_{t_{i+1}}(x_{i+1}) + log k⁻ − log k⁺, whose sum over i is W up to the
- * prior's normalisation. Both reduce to ∂L/∂D_{s,i}, times ∂D/∂parameters from trajectoryGradient.
+ * prior's normalisation. All three reduce to ∂L/∂D_{s,i}, times ∂D/∂parameters from trajectoryGradient.
  */
 import { LANES } from "../backends/backend.ts";
 import { RandomStream, Stream } from "../math/random.ts";

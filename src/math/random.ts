@@ -57,7 +57,7 @@ export function threefry2x32(
   out[1] = x1;
 }
 
-/** Uniform in (0, 1) from the upper 24 bits of a word: exact in float32 too. */
+/** Uniform in (0, 1) from the upper 24 bits of a word: the middle of one of 2²⁴ equal intervals. */
 export function uniformOfWord(word: number): number {
   return ((word >>> 8) + 0.5) * 2 ** -24;
 }
