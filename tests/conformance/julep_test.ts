@@ -106,10 +106,8 @@ for (const [name, config, steps, count] of cases) {
         assert.equal(got.logWeights[s], W, `sample ${s}`);
         continue;
       }
-      // A path thrown far off its way by a collision amplifies rounding with its |W|.
-      const tolerance = 1e-3 * Math.max(1, Math.abs(W - 30) / 100);
       assert.ok(
-        Math.abs(got.logWeights[s] - W) <= tolerance,
+        Math.abs(got.logWeights[s] - W) <= 1e-3,
         `sample ${s}: ${got.logWeights[s]} against ${W}`,
       );
       compared++;
@@ -122,8 +120,7 @@ for (const [name, config, steps, count] of cases) {
     const expected = backwardWeights();
     const got = executor.trajectories(backward(fewPaths().positions)).logWeights;
     expected.forEach((W, s) => {
-      const tolerance = 1e-3 * Math.max(1, Math.abs(W - 30) / 100);
-      assert.ok(W === got[s] || Math.abs(got[s] - W) <= tolerance, `${s}: ${got[s]} against ${W}`);
+      assert.ok(W === got[s] || Math.abs(got[s] - W) <= 1e-3, `${s}: ${got[s]} against ${W}`);
     });
   });
 
@@ -134,7 +131,7 @@ for (const [name, config, steps, count] of cases) {
     for (const key of ["parameters", "logStepSize"] as const) {
       const norm = Math.hypot(...expected[key]);
       const error = Math.hypot(...got[key].map((g, i) => g - expected[key][i]));
-      assert.ok(error <= 1e-3 * norm, `${key}: error ${error} of norm ${norm}`);
+      assert.ok(error <= 2e-4 * norm, `${key}: error ${error} of norm ${norm}`);
       if (expected[key].length) assert.ok(norm > 1e-6, `${key} has a gradient`);
     }
   });
