@@ -14,7 +14,7 @@ import {
   messagePanels, NARROW, nodeBias, nodePanels, updateBias, updatePanels,
 } from "./egnn_layout";
 
-export { egnnPack, egnnPackedBytes, egnnScratchBytes } from "./egnn_layout";
+export { egnnPack, egnnPackedBytes, egnnScratchBytes, egnnTapeBytes } from "./egnn_layout";
 import { egnnBackward } from "./egnn_backward";
 export { egnnBackward } from "./egnn_backward";
 
@@ -300,11 +300,11 @@ function edgePass(
 
 /**
  * Evaluates the network at positions x (N·n f32x4) and times t of the four systems. `out`: b (N·n),
- * c (N·n), h (N·C), s (C) as f32x4, not gauge-projected. `store` != 0 keeps what egnnBackward reads
- * in `scratch`, which then needs egnnScratchBytes(..., 1).
+ * c (N·n), h (N·C), s (C) as f32x4, not gauge-projected. What egnnBackward reads is kept on `tape`
+ * (egnnTapeBytes long); 0: nothing is kept.
  */
 export function egnnForward(
-  network: usize, x: usize, t: v128, out: usize, scratch: usize, store: i32,
+  network: usize, x: usize, t: v128, out: usize, scratch: usize, tape: usize,
 ): void {
   const net = changetype<EgnnNetwork>(network);
   const s = changetype<EgnnScratch>(scratch);
@@ -313,7 +313,7 @@ export function egnnForward(
   const H = net.hidden;
   const C = net.channels;
   const R = <usize>H << 2;
-  layScratch(s, scratch, N, L, H, store);
+  layScratch(s, scratch, tape, N, L, H);
   nodeFeatures(net, x, t, s.features);
   gemm(s.features, NARROW, inputPanel(network), inputBias(network, R), s.nodes, 2 * R, N, 8, H);
   const size = N * net.dimension;
@@ -335,7 +335,7 @@ export function egnnForward(
     const u = s.u + <usize>l * s.uStep;
     gemmTanh(nodes, 2 * R, nodePanels(layer, R), nodeBias(layer, R), u, R, N, 2 * H, H);
     const after = nodes + s.nodesStep;
-    if (store) {
+    if (tape) {
       for (let row = 0; row < 4 * N; row++) memory.copy(after + <usize>row * 2 * R, nodes + <usize>row * 2 * R, R);
     }
     gemmAdd(u, R, updatePanels(layer, R), updateBias(layer, R), after, 2 * R, N, H, H);
@@ -363,16 +363,16 @@ export function egnnForwardBatch(
   }
 }
 
-/** Forward and backward over `blocks` blocks; `outAdjoint` laid out like `out`. */
+/** Forward and backward over `blocks` blocks, one tape for all; `outAdjoint` laid out like `out`. */
 export function egnnForwardBackwardBatch(
   network: usize, x: usize, t: usize, out: usize, outAdjoint: usize, gradient: usize,
-  scratch: usize, blocks: i32,
+  scratch: usize, tape: usize, blocks: i32,
 ): void {
   const net = changetype<EgnnNetwork>(network);
   for (let block = 0; block < blocks; block++) {
     const time = v128.load(t);
-    egnnForward(network, x, time, out, scratch, 1);
-    egnnBackward(network, x, time, outAdjoint, gradient, scratch);
+    egnnForward(network, x, time, out, scratch, tape);
+    egnnBackward(network, x, outAdjoint, gradient, scratch, tape);
     x += <usize>(net.particles * net.dimension) << 4;
     t += 16;
     out += outputBytes(net);

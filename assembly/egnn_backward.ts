@@ -7,7 +7,7 @@ import { scaledDistance, storeTransposed } from "./egnn";
 import {
   channelTransposed, driftWeights, EDGE_CHUNK, edgePanels, EgnnNetwork, EgnnScratch,
   flatEdgeBias, flatEdgeFeatures, flatLayer, flatMessage, flatMessageBias, flatNode, flatNodeBias,
-  flatUpdate, flatUpdateBias, layerAt, messagePanels, NARROW, nodePanels, transposed, updatePanels,
+  flatUpdate, flatUpdateBias, layerAt, layScratch, messagePanels, NARROW, nodePanels, transposed, updatePanels,
   zeros,
 } from "./egnn_layout";
 
@@ -293,14 +293,15 @@ function nodePassBackward(network: usize, l: i32, s: EgnnScratch, gradient: usiz
 }
 
 /**
- * gradient (f32, flat) += ∂⟨outAdjoint, out⟩/∂parameters, summed over the four systems. `scratch` is
- * that of an egnnForward(..., store = 1) with the same network, x and t; it may be called again.
+ * gradient (f32, flat) += ∂⟨outAdjoint, out⟩/∂parameters, summed over the four systems. `tape` is
+ * that of an egnnForward with the same network and x, now or earlier; it may be used again.
  */
 export function egnnBackward(
-  network: usize, x: usize, t: v128, outAdjoint: usize, gradient: usize, scratch: usize,
+  network: usize, x: usize, outAdjoint: usize, gradient: usize, scratch: usize, tape: usize,
 ): void {
   const net = changetype<EgnnNetwork>(network);
   const s = changetype<EgnnScratch>(scratch);
+  layScratch(s, scratch, tape, net.particles, net.layers, net.hidden);
   const N = net.particles;
   const L = net.layers;
   const H = net.hidden;

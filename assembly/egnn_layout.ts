@@ -217,24 +217,16 @@ export class EgnnScratch {
 // @ts-ignore: decorator
 @inline function next(at: usize, bytes: usize): usize { return at + ((bytes + 63) & ~63) + 192; }
 
-/** Fills `s` with the addresses of a scratch area that starts at `base`; returns its end. */
-export function layScratch(
-  s: EgnnScratch, base: usize, N: i32, L: i32, H: i32, keep: i32,
-): usize {
+/** Lays the activations from `at` on, of all layers when they are kept; returns their end. */
+function layActivations(s: EgnnScratch, at: usize, N: i32, L: i32, H: i32, keep: bool): usize {
   const R = <usize>H << 2;
   const particles = <usize>N;
   const edges = <usize>(keep ? N * (N - 1) : EDGE_CHUNK);
   const layers: usize = keep ? <usize>L : 1;
-  let at = base + ((offsetof<EgnnScratch>() + 63) & ~63);
-  s.geometry = at;
-  s.drift = at + 32 * EDGE_CHUNK;
-  at = next(at, 64 * EDGE_CHUNK);
   s.features = at;
   at = next(at, 4 * NARROW * particles);
   s.heads = at;
   at = next(at, 4 * NARROW * particles);
-  s.pq = at;
-  at = next(at, 8 * R * particles);
   s.nodesStep = keep ? 8 * R * particles : 0;
   s.nodes = at;
   at = next(at, 8 * R * particles * (keep ? layers + 1 : 1));
@@ -245,8 +237,27 @@ export function layScratch(
   s.m1 = at;
   at = next(at, 4 * R * edges * layers);
   s.m2 = at;
-  at = next(at, 4 * R * edges * layers);
-  if (!keep) return at;
+  return next(at, 4 * R * edges * layers);
+}
+
+/**
+ * Fills `s` with the addresses of a scratch area that starts at `base`; returns its end. The
+ * activations lie on `tape`, where they stay for the backward pass; without one (0) they lie in the
+ * scratch area and each layer's overwrite the last one's.
+ */
+export function layScratch(
+  s: EgnnScratch, base: usize, tape: usize, N: i32, L: i32, H: i32,
+): usize {
+  const R = <usize>H << 2;
+  const particles = <usize>N;
+  let at = base + ((offsetof<EgnnScratch>() + 63) & ~63);
+  s.geometry = at;
+  s.drift = at + 32 * EDGE_CHUNK;
+  at = next(at, 64 * EDGE_CHUNK);
+  s.pq = at;
+  at = next(at, 8 * R * particles);
+  if (!tape) return layActivations(s, at, N, L, H, false);
+  layActivations(s, tape, N, L, H, true);
   s.dh = at;
   at = next(at, 4 * R * particles);
   s.dNodes = at;
@@ -269,7 +280,13 @@ export function layScratch(
 
 const sizes = memory.data(128);
 
-/** Bytes of the scratch area; `store` as in egnnForward. */
-export function egnnScratchBytes(N: i32, n: i32, L: i32, H: i32, C: i32, store: i32): i32 {
-  return <i32>layScratch(changetype<EgnnScratch>(sizes), 0, N, L, H, store);
+/** Bytes of the scratch area, with a tape or without. */
+export function egnnScratchBytes(N: i32, L: i32, H: i32): i32 {
+  const s = changetype<EgnnScratch>(sizes);
+  return <i32>max(layScratch(s, 0, 0, N, L, H), layScratch(s, 0, sizes, N, L, H));
+}
+
+/** Bytes of a tape: the activations of one evaluation of four systems. A multiple of 64. */
+export function egnnTapeBytes(N: i32, L: i32, H: i32): i32 {
+  return <i32>layActivations(changetype<EgnnScratch>(sizes), 0, N, L, H, true);
 }

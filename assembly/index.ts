@@ -8,10 +8,10 @@ export {
 } from "./matrix_exponential";
 export { gemm, gemmAdd, gemmGradient, gemmTanh, packPanels, packTransposed } from "./gemm";
 export {
-  egnnForwardBackwardBatch, egnnForwardBatch, egnnPack, egnnPackedBytes, egnnScratchBytes,
+  egnnForwardBackwardBatch, egnnForwardBatch, egnnPack, egnnPackedBytes, egnnScratchBytes, egnnTapeBytes,
 } from "./egnn";
 export {
   orbitVmfBatch, orbitVmfParameterGradientBlock, orbitVmfScratchBytes,
 } from "./orbit_vmf";
 export { pairEnergiesBatch } from "./pair_energies";
-export { julepGradient, julepScratchBytes, julepTrajectories } from "./julep";
+export { julepGradient, julepScratchBytes, julepTapeBytes, julepTrajectories } from "./julep";

@@ -12,7 +12,7 @@ import { fma, fnma, LANES, VEC } from "./simd";
 import { normals } from "./threefry";
 import { pairEnergies } from "./pair_energies";
 import { orbitVmf } from "./orbit_vmf";
-import { egnnBackward, egnnForward } from "./egnn";
+import { egnnBackward, egnnForward, egnnTapeBytes } from "./egnn";
 import {
   addExponentialAdjoint, addExponentialDisplacement, exponentialRate, exponentialScratchBytes,
 } from "./matrix_exponential";
@@ -49,12 +49,28 @@ class JulepJob {
   /** 1: forward; 0: backward. */
   forward: i32;
   scratch: usize;
+  /** One tape, for the gradient of states whose tapes were not kept, and a tape's size. */
+  tape: usize;
+  tapeBytes: i32;
 }
 
 /** Bytes of JulepJob.scratch. */
 export function julepScratchBytes(N: i32, n: i32, C: i32): i32 {
   const state = N * n + netSize(N, n, C);
   return (2 * (state + N * n) + 4 * N * n + netSize(N, n, C)) * 16 + exponentialScratchBytes(n, C);
+}
+
+/**
+ * Bytes of the tape of one state of a block: the network's outputs after projection and its
+ * activations. A multiple of 64.
+ */
+export function julepTapeBytes(N: i32, n: i32, L: i32, H: i32, C: i32): i32 {
+  return <i32>tapeHead(N, n, C) + egnnTapeBytes(N, L, H);
+}
+
+// @ts-ignore: decorator
+@inline function tapeHead(N: i32, n: i32, C: i32): usize {
+  return (<usize>(netSize(N, n, C)) * 16 + 63) & ~63;
 }
 
 // b (N·n), c (N·n), h (N·C), s (C).
@@ -127,8 +143,11 @@ function forceAt(job: JulepJob, x: usize, j: i32, force: usize, gradient: usize)
   return u;
 }
 
-/** Network outputs after gauge projection; heads that are off are zero. */
-function networkAt(job: JulepJob, x: usize, t: v128, net: usize, store: i32): void {
+/**
+ * Network outputs after gauge projection, to `net`; heads that are off are zero. With a tape they and
+ * the activations are kept there.
+ */
+function networkAt(job: JulepJob, x: usize, t: v128, net: usize, tape: usize): void {
   const N = job.particles;
   const n = job.dimension;
   const C = job.channels;
@@ -137,7 +156,8 @@ function networkAt(job: JulepJob, x: usize, t: v128, net: usize, store: i32): vo
   const c = at(net, size);
   const h = at(net, 2 * size);
   const s = at(net, 2 * size + N * C);
-  egnnForward(job.network, x, t, net, job.networkScratch, store);
+  const head = tapeHead(N, n, C);
+  egnnForward(job.network, x, t, net, job.networkScratch, tape ? tape + head : 0);
   const zero = f32x4.splat(0);
   if (job.heads & 1) project(b, N, n, job.gauge);
   else for (let a = 0; a < size; a++) v128.store(at(b, a), zero);
@@ -147,6 +167,19 @@ function networkAt(job: JulepJob, x: usize, t: v128, net: usize, store: i32): vo
     project(h, N, C, job.gauge);
     if (!job.signed) for (let k = 0; k < C; k++) v128.store(at(s, k), f32x4.splat(1));
   }
+  if (tape) memory.copy(tape, net, <usize>netSize(N, n, C) << 4);
+}
+
+/**
+ * Where the tape of state j of a block lies, 0 outside its window. `tapes`: those of the block, from
+ * the first state of its window on.
+ */
+// @ts-ignore: decorator
+@inline function tapeAt(tapes: usize, window: usize, j: i32, bytes: usize): usize {
+  if (!tapes) return 0;
+  const first = load<i32>(window);
+  if (j < first || j > first + load<i32>(window, 4)) return 0;
+  return tapes + <usize>(j - first) * bytes;
 }
 
 /** D⁺ (sign = +1) or D⁻ (sign = −1) of a step of duration dt and step size eps. */
@@ -189,11 +222,12 @@ function displacement(
  * Runs `blocks` blocks of trajectories. x: (blocks, N, n) f32x4, start states in the gauge, replaced
  * by the end states. logRatio: f64 (blocks·4), Σ log k⁻ − log k⁺. increments: f64 (T, blocks·4) or 0,
  * U_{t_i}(x_i) − U_{t_{i+1}}(x_{i+1}) + log k⁻ − log k⁺. states, forces: (T + 1, blocks, N, n) f32x4
- * or 0. Sample `first + 4·block + lane` draws its own random numbers.
+ * or 0. Sample `first + 4·block + lane` draws its own random numbers. tapes: the network's tapes of
+ * the states in each block's window (i32 (blocks, 2), see julepGradient), one after another, or 0.
  */
 export function julepTrajectories(
   jobAddress: usize, blocks: i32, first: u32, x: usize, logRatio: usize, increments: usize,
-  states: usize, forces: usize,
+  states: usize, forces: usize, windows: usize, tapes: usize,
 ): void {
   const job = changetype<JulepJob>(jobAddress);
   const N = job.particles;
@@ -216,6 +250,7 @@ export function julepTrajectories(
   const exponentialScratch = at(gradient, size + netSize(N, n, C));
   const half = f32x4.splat(0.5);
   const sign: f32 = job.forward ? 1 : -1;
+  const tapeBytes = <usize>job.tapeBytes;
 
   for (let block = 0; block < blocks; block++) {
     const sample = i32x4.add(
@@ -227,7 +262,10 @@ export function julepTrajectories(
     const start = job.forward ? 0 : T;
     let u = forceAt(job, here, start, hereForce, gradient);
     if (job.network) {
-      networkAt(job, here, f32x4.splat(load<f32>(job.times + (<usize>start << 2))), hereNet, 0);
+      networkAt(
+        job, here, f32x4.splat(load<f32>(job.times + (<usize>start << 2))), hereNet,
+        tapeAt(tapes, windows, start, tapeBytes),
+      );
     }
     if (states) {
       memory.copy(states + (<usize>(start * blocks + block)) * bytes, here, bytes);
@@ -253,7 +291,10 @@ export function julepTrajectories(
       }
       const uNext = forceAt(job, there, next, thereForce, gradient);
       if (job.network) {
-        networkAt(job, there, f32x4.splat(load<f32>(job.times + (<usize>next << 2))), thereNet, 0);
+        networkAt(
+          job, there, f32x4.splat(load<f32>(job.times + (<usize>next << 2))), thereNet,
+          tapeAt(tapes, windows, next, tapeBytes),
+        );
       }
       displacement(job, there, thereForce, thereNet, -sign, dt, eps, back, exponentialScratch);
       let returned = f32x4.splat(0);
@@ -283,6 +324,10 @@ export function julepTrajectories(
       }
     }
     memory.copy(x + block * bytes, here, bytes);
+    if (tapes) {
+      tapes += <usize>(load<i32>(windows, 4) + 1) * tapeBytes;
+      windows += 8;
+    }
   }
 }
 
@@ -359,12 +404,12 @@ function kernelAdjoint(
 /**
  * Adds ∂loss/∂parameters to `gradient` (f32, layout of egnn.ts) and ∂loss/∂log ε of each step to
  * `stepGradient` (f64[T]). coefficients and stepCoefficients: f32 (T, blocks·4), ∂loss/∂increment for
- * the network and for ε; windows: i32
- * (blocks, 2), first step and number of steps.
+ * the network and for ε; windows: i32 (blocks, 2), first step and number of steps. tapes: those that
+ * julepTrajectories kept for the same windows, or 0: the network is evaluated again.
  */
 export function julepGradient(
   jobAddress: usize, blocks: i32, states: usize, forces: usize, coefficients: usize,
-  stepCoefficients: usize, windows: usize, gradient: usize, stepGradient: usize,
+  stepCoefficients: usize, windows: usize, gradient: usize, stepGradient: usize, tapes: usize,
 ): void {
   const job = changetype<JulepJob>(jobAddress);
   const N = job.particles;
@@ -373,8 +418,8 @@ export function julepGradient(
   const size = N * n;
   const bytes = <usize>size << 4;
   const outputs = netSize(N, n, C);
-  const net = job.scratch;
-  const adjoint = at(net, outputs);
+  const tapeBytes = <usize>job.tapeBytes;
+  const adjoint = at(job.scratch, outputs);
   const work = at(adjoint, outputs);
   const after = at(work, size);
   const exponentialScratch = at(after, size);
@@ -386,8 +431,16 @@ export function julepGradient(
       const x = states + (<usize>(j * blocks + block)) * bytes;
       const force = forces + (<usize>(j * blocks + block)) * bytes;
       const t = f32x4.splat(load<f32>(job.times + (<usize>j << 2)));
+      let net = job.scratch;
+      let tape = job.tape;
       if (job.network) {
-        networkAt(job, x, t, net, 1);
+        if (tapes) {
+          tape = tapes;
+          net = tape;
+          tapes += tapeBytes;
+        } else {
+          networkAt(job, x, t, net, tape);
+        }
         for (let a = 0; a < outputs; a++) v128.store(at(adjoint, a), zero);
       }
       if (j < last) {
@@ -426,7 +479,9 @@ export function julepGradient(
           for (let k = 0; k < C; k++) v128.store(at(adjoint, 2 * size + N * C + k), zero);
         }
       }
-      egnnBackward(job.network, x, t, adjoint, gradient, job.networkScratch);
+      egnnBackward(
+        job.network, x, adjoint, gradient, job.networkScratch, tape + tapeHead(N, n, C),
+      );
     }
   }
 }

@@ -56,7 +56,12 @@ export async function run(report: (line: string) => void): Promise<void> {
       };
       const { size } = egnnLayout(shape);
       const outputs = egnnOutputSize(shape) * LANES * blocks;
-      const { address, scratch } = packEgnn(kernels, memory, shape, initialiseEgnn(shape, 1));
+      const { address, scratch, tape } = packEgnn(
+        kernels,
+        memory,
+        shape,
+        initialiseEgnn(shape, 1),
+      );
       const x = upload(random(particles * dimension * LANES * blocks, 0).map((v) => v * 1.5));
       const t = upload(new Float64Array(LANES * blocks).fill(0.4));
       const out = upload(new Float64Array(outputs));
@@ -78,6 +83,7 @@ export async function run(report: (line: string) => void): Promise<void> {
               adjoint,
               gradient,
               scratch,
+              tape,
               blocks,
             ),
         },

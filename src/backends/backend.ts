@@ -59,6 +59,11 @@ export interface TrajectoryJob extends SampleRange {
   readonly positions?: Float64Array;
   /** Keep states, forces and increments for trajectoryGradient. */
   readonly keep: boolean;
+  /**
+   * keep only: the windows the gradient will be asked for (see GradientJob). An executor may then
+   * hold on to what it computed there, until it is prepared again; results do not depend on it.
+   */
+  readonly windows?: Int32Array;
 }
 
 export interface TrajectoryResult {
@@ -78,8 +83,7 @@ export interface TrajectoryResult {
   readonly forces?: Float32Array | Float64Array;
 }
 
-export interface GradientJob {
-  readonly count: number;
+export interface GradientJob extends SampleRange {
   readonly times: Float64Array;
   readonly states: Float32Array | Float64Array;
   readonly forces: Float32Array | Float64Array;

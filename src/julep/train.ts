@@ -165,6 +165,15 @@ export class JulepTraining {
     const counts: number[] = [];
     for (let done = 0; done < samples; done += CHUNK) counts.push(Math.min(CHUNK, samples - done));
     const model = this.#model;
+    const { windows, scale } = gradientWindows(
+      steps,
+      samples,
+      gradientFraction,
+      this.#seed,
+      iteration,
+    );
+    const windowsOf = (k: number) =>
+      windows.slice(2 * k * CHUNK / LANES, 2 * (k + 1) * CHUNK / LANES);
     const results = await jobs.trajectories(
       model,
       counts.map((count, k) => ({
@@ -174,6 +183,7 @@ export class JulepTraining {
         times,
         direction: "forward",
         keep: true,
+        windows: windowsOf(k),
       })),
     );
 
@@ -191,13 +201,6 @@ export class JulepTraining {
       lossGroups,
       tilt,
     );
-    const { windows, scale } = gradientWindows(
-      steps,
-      samples,
-      gradientFraction,
-      this.#seed,
-      iteration,
-    );
     // ε always follows the variance of the total: single steps would have it as small as can be.
     const total = logVarianceLoss(increments, steps, samples, "total", 1, tilt).coefficients;
     for (let i = 0; i < coefficients.length; i++) {
@@ -214,13 +217,15 @@ export class JulepTraining {
           return out;
         };
         return {
+          seed: this.#seed,
+          first: iteration * stride + k * CHUNK,
           count: counts[k],
           times,
           states: result.states!,
           forces: result.forces!,
           coefficients: own(coefficients),
           stepCoefficients: own(total),
-          windows: windows.slice(2 * k * CHUNK / LANES, 2 * (k + 1) * CHUNK / LANES),
+          windows: windowsOf(k),
         };
       }),
     );

@@ -106,13 +106,18 @@ export class RunJobs implements MintJobs, JulepJobs {
     onResult?: (index: number, result: TrajectoryResult) => void,
   ): Promise<TrajectoryResult[]> {
     await this.#prepare(this.mint, model);
-    return await this.#pool.map("trajectories", jobs, { signal: this.#signal, onResult });
+    // A worker keeps activations for the gradient of its own trajectories.
+    const revisit = jobs.some((job) => job.windows);
+    return await this.#pool.map("trajectories", jobs, { signal: this.#signal, onResult, revisit });
   }
 
   /** JulepJobs: gradients along kept trajectories. */
   async gradients(model: JulepModel, jobs: Parameters<JulepJobs["gradients"]>[1]) {
     await this.#prepare(this.mint, model);
-    return await this.#pool.map("trajectoryGradient", jobs, { signal: this.#signal });
+    return await this.#pool.map("trajectoryGradient", jobs, {
+      signal: this.#signal,
+      revisit: true,
+    });
   }
 
   /** For draw.ts: trajectories of one model. */

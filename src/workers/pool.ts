@@ -33,6 +33,11 @@ export interface JobOptions<K extends JobName> {
    * empty afterwards. Such a job is not tried again when its worker dies.
    */
   readonly consume?: readonly (string & keyof Job<K>)[];
+  /**
+   * map and forEach: job i goes, if it can, to the worker that did job i of the last call with
+   * `revisit`, which may still hold what it computed for it. Results do not depend on it.
+   */
+  readonly revisit?: boolean;
 }
 
 interface Prepared {
@@ -45,6 +50,8 @@ interface Task {
   readonly prepared: Prepared;
   readonly send: (worker: RemoteWorker) => Promise<unknown>;
   readonly consumed: boolean;
+  /** Its place among the jobs of a call with `revisit`. */
+  readonly place: number | undefined;
   /** Workers it has taken down. */
   losses: number;
   settled: boolean;
@@ -65,6 +72,8 @@ export class ExecutorPool implements AsyncDisposable {
   readonly #slots: Slot[];
   readonly #queue: Task[] = [];
   readonly #unsettled = new Set<Task>();
+  /** Slot that did job i of the last call with `revisit`. */
+  readonly #visited: number[] = [];
   #prepared: Prepared | undefined;
   #version = 0;
   #closed = false;
@@ -176,11 +185,14 @@ export class ExecutorPool implements AsyncDisposable {
     const numbered = enumerate(jobs); // Shared: when one lane throws, it ends for all.
     const lane = async () => {
       for (const [index, job] of numbered) {
-        onResult(index, await this.#submit(name, job, prepared, { ...options, signal }));
+        const place = options.revisit ? index : undefined;
+        onResult(index, await this.#submit(name, job, prepared, { ...options, signal }, place));
       }
     };
-    // Two jobs for each worker: the next one waits at the worker's door.
-    const lanes = Array.from({ length: 2 * this.workers }, lane);
+    // Two jobs for each worker: the next one waits at the worker's door. A worker that is to be
+    // visited again must have all its jobs to choose from.
+    const length = 2 * this.workers + (options.revisit ? this.#visited.length : 0);
+    const lanes = Array.from({ length }, lane);
     try {
       await Promise.all(lanes);
     } catch (error) {
@@ -218,6 +230,7 @@ export class ExecutorPool implements AsyncDisposable {
     job: Job<K>,
     prepared: Prepared,
     { signal, consume }: JobOptions<K>,
+    place?: number,
   ): Promise<Result<K>> {
     this.#assertOpen();
     if (signal?.aborted) throw new AbortedError();
@@ -242,6 +255,7 @@ export class ExecutorPool implements AsyncDisposable {
           return run(prepared.version, name, Comlink.transfer(value, buffers));
         }),
       consumed: consume !== undefined && consume.length > 0,
+      place,
       losses: 0,
       settled: false,
       resolve(result) {
@@ -265,12 +279,26 @@ export class ExecutorPool implements AsyncDisposable {
     return await promise;
   }
 
-  /** Gives waiting tasks to idle slots. */
+  /** Gives waiting tasks to idle slots: to every slot its own first, then whatever is left. */
   #pump(): void {
-    for (const slot of this.#slots) {
-      if (this.#queue.length === 0) return;
-      if (!slot.busy) this.#occupy(slot, () => this.#perform(slot, this.#queue.shift()!));
+    for (const anyTask of [false, true]) {
+      for (const slot of this.#slots) {
+        if (slot.busy) continue;
+        const task = this.#next(slot, anyTask);
+        if (task) this.#occupy(slot, () => this.#perform(slot, task));
+      }
     }
+  }
+
+  /** Takes the first waiting task that is not another slot's, or else, with `anyTask`, the last. */
+  #next(slot: Slot, anyTask: boolean): Task | undefined {
+    const own = this.#queue.findIndex(({ place }) =>
+      place === undefined || (this.#visited[place] ?? slot.index) === slot.index
+    );
+    if (own < 0 && !anyTask) return undefined;
+    const [task] = this.#queue.splice(own, 1); // −1: the last.
+    if (task?.place !== undefined) this.#visited[task.place] = slot.index;
+    return task;
   }
 
   async #occupy(slot: Slot, work: () => Promise<void>): Promise<void> {

@@ -59,7 +59,7 @@ async function evaluate(
   memory.f32(tAt, t.length).set(t);
   memory.f32(outAt, length).fill(NaN);
   memory.f32(gradientAt, size).fill(initial);
-  const { address, scratch } = network;
+  const { address, scratch, tape } = network;
   if (adjoint) {
     memory.f32(adjointAt, length).set(adjoint);
     exports.egnnForwardBackwardBatch(
@@ -70,6 +70,7 @@ async function evaluate(
       adjointAt,
       gradientAt,
       scratch,
+      tape,
       blocks,
     );
   } else {

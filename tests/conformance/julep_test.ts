@@ -1,6 +1,6 @@
 /** Whole trajectories and their gradients: every backend against the float64 reference. */
 import assert from "node:assert/strict";
-import type { Executor, Problem, TrajectoryJob } from "../../src/backends/backend.ts";
+import type { Executor, GradientJob, Problem, TrajectoryJob } from "../../src/backends/backend.ts";
 import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
 import type { RunConfig } from "../../src/config/config.ts";
 import { preset } from "../../src/config/presets.ts";
@@ -76,21 +76,26 @@ for (const [name, config, steps, count] of cases) {
   const backwardWeights = once(() =>
     reference.trajectories(backward(fewPaths().positions)).logWeights
   );
-  const gradientJob = (own: Executor) => {
-    const kept = own.trajectories(forward(few, count, true));
+  const windows = Int32Array.from(
+    { length: 2 * Math.ceil(count / 4) },
+    (_, i) => i % 2 ? few - 3 : i / 2 % 3,
+  );
+  /** `announced`: the trajectories are told which windows the gradient will ask for. */
+  const gradientJob = (own: Executor, announced = false): GradientJob => {
+    const path = forward(few, count, true);
+    const kept = own.trajectories(announced ? { ...path, windows } : path);
     const random = new RandomStream(3, Stream.test, 1);
     const coefficients = () => Float64Array.from({ length: few * count }, () => random.normal());
     return {
+      seed: path.seed,
+      first: path.first,
       count,
       times: uniformTimes(few),
       states: kept.states!,
       forces: kept.forces!,
       coefficients: coefficients(),
       stepCoefficients: coefficients(),
-      windows: Int32Array.from(
-        { length: 2 * Math.ceil(count / 4) },
-        (_, i) => i % 2 ? few - 3 : i / 2 % 3,
-      ),
+      windows,
     };
   };
   const gradient = once(() => reference.trajectoryGradient(gradientJob(reference)));
@@ -134,6 +139,21 @@ for (const [name, config, steps, count] of cases) {
       assert.ok(error <= 2e-4 * norm, `${key}: error ${error} of norm ${norm}`);
       if (expected[key].length) assert.ok(norm > 1e-6, `${key} has a gradient`);
     }
+  });
+
+  eachBackend(`julep: activations held for the gradient change no bit, ${name}`, (executor) => {
+    executor.prepare(setUp);
+    const without = executor.trajectoryGradient(gradientJob(executor));
+    const job = gradientJob(executor, true);
+    for (let k = 0; k < 2; k++) assert.deepEqual(executor.trajectoryGradient(job), without);
+    // What is held is forgotten when the executor is prepared again, and never used for other
+    // windows.
+    executor.prepare(setUp);
+    assert.deepEqual(executor.trajectoryGradient(job), without);
+    const other = { ...gradientJob(executor, true), windows: windows.map((w, i) => i % 2 ? w : 0) };
+    const taped = executor.trajectoryGradient(other);
+    executor.prepare(setUp);
+    assert.deepEqual(executor.trajectoryGradient(other), taped);
   });
 }
 

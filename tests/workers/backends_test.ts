@@ -36,6 +36,9 @@ function problem(): Problem {
 
 type RunAll = <K extends JobName>(name: K, jobs: Job<K>[]) => Promise<Result<K>[]>;
 
+const windows = (count: number) =>
+  Int32Array.from({ length: 2 * Math.ceil(count / 4) }, (_, i) => i % 2 ? STEPS - 1 : 1);
+
 /** One job of every kind on every chunk of the samples; everything that comes back. */
 async function everything(runAll: RunAll): Promise<unknown[]> {
   const ranges = chunks(4, COUNT, 8).map((range) => ({ seed: 5, ...range }));
@@ -48,7 +51,13 @@ async function everything(runAll: RunAll): Promise<unknown[]> {
   const mint = await runAll("mintGradient", [{ count, positions, weights }]);
   const forward = await runAll(
     "trajectories",
-    ranges.map((range): TrajectoryJob => ({ ...range, times, direction: "forward", keep: true })),
+    ranges.map((range): TrajectoryJob => ({
+      ...range,
+      times,
+      direction: "forward",
+      keep: true,
+      windows: windows(range.count),
+    })),
   );
   const backward = await runAll("trajectories", [
     { seed: 5, first: 0, count, times, direction: "backward", positions, keep: false },
@@ -56,16 +65,13 @@ async function everything(runAll: RunAll): Promise<unknown[]> {
   const gradients = await runAll(
     "trajectoryGradient",
     forward.map((path, k): GradientJob => ({
-      count: ranges[k].count,
+      ...ranges[k],
       times,
       states: path.states!.slice(),
       forces: path.forces!.slice(),
       coefficients: path.increments!.map((w) => w / 100),
       stepCoefficients: path.increments!.map((w) => w / 100),
-      windows: Int32Array.from(
-        { length: 2 * Math.ceil(ranges[k].count / 4) },
-        (_, i) => i % 2 ? STEPS - 1 : 1,
-      ),
+      windows: windows(ranges[k].count),
     })),
   );
   return [draws, density, energies, mint, forward, backward, gradients];
@@ -84,6 +90,11 @@ for (const backend of ["wasm", "reference"] satisfies BackendName[]) {
       await using pool = await ExecutorPool.start({ backend, workers });
       await pool.prepare(setUp);
       assert.deepStrictEqual(await everything((name, jobs) => pool.map(name, jobs)), alone);
+      const revisit = { revisit: true };
+      assert.deepStrictEqual(
+        await everything((name, jobs) => pool.map(name, jobs, revisit)),
+        alone,
+      );
     }
   });
 }

@@ -23,10 +23,12 @@ export const behaviours = {
   closeItself: 9,
   thrownString: 10,
   notCloneable: 11,
+  tellWorker: 12,
 } as const;
 
 let problem: Problem;
 let lastResult: Float64Array | undefined;
+const worker = Math.random();
 const memory = new WebAssembly.Memory({ initial: 1 });
 
 function draw(seed: number, first: number, count: number): PriorDraw | Promise<PriorDraw> {
@@ -63,6 +65,7 @@ function draw(seed: number, first: number, count: number): PriorDraw | Promise<P
     case behaviours.notCloneable:
       return { positions: () => {} } as unknown as PriorDraw;
   }
+  if (seed === behaviours.tellWorker) shared[0] = worker;
   const logDensity = Float64Array.from({ length: count }, (_, i) => first + i);
   lastResult = logDensity;
   // A view into a WebAssembly memory cannot be given away: the pool has to copy it.

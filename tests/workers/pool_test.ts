@@ -213,9 +213,32 @@ Deno.test("an abort settles every pending call at once; workers are kept", async
   assert.equal(CountingWorker.made, made);
 });
 
+Deno.test("with `revisit` a job goes to the worker that did it before, if that is free", async () => {
+  await using pool = await start(2);
+  const who = async (options = {}) => {
+    const [drawn] = await pool.map("drawPrior", [job(behaviours.tellWorker)], options);
+    return drawn.energies[0];
+  };
+  const first = await who();
+  // While the first worker is busy the other one takes the job, and keeps it when both are free.
+  const busy = pool.run("drawPrior", job(behaviours.slow));
+  const second = await who({ revisit: true });
+  assert.notEqual(second, first);
+  await busy;
+  assert.equal(await who(), first);
+  assert.equal(await who({ revisit: true }), second);
+  // Busy in its turn, it does not keep the job waiting.
+  const others = [job(behaviours.slow), job(behaviours.slow)].map((j) => pool.run("drawPrior", j));
+  await others[0];
+  await who({ revisit: true });
+  await Promise.all(others);
+});
+
 Deno.test("arrays named in `consume` are emptied; others are copied, also views", async () => {
   await using pool = await start(1);
   const gradient = (states: Float32Array, times: Float64Array): Job<"trajectoryGradient"> => ({
+    seed: 1,
+    first: 0,
     count: 1,
     times,
     states,

@@ -8,8 +8,10 @@ import type { KernelMemory } from "./memory.ts";
 export interface PackedEgnn {
   /** Address of the packed parameters, the kernels' `network`. */
   readonly address: number;
-  /** Scratch area, large enough for a forward pass that stores its activations. */
   readonly scratch: number;
+  /** Space for what the backward pass needs of one evaluation at the network's place in a path. */
+  readonly tape: number;
+  readonly tapeBytes: number;
 }
 
 /** Numbers the network gives for one system: b, c (N·n each), h (N·C), s (C). */
@@ -19,7 +21,7 @@ export function egnnOutputSize(shape: NetworkShape): number {
 }
 
 /**
- * Rounds flat parameters to float32 and packs them, with a scratch area, into kernel memory.
+ * Rounds flat parameters to float32 and packs them, with the areas to work in, into kernel memory.
  *
  * @param parameters flat, in the order of `egnnLayout(shape)`; RangeError on another length
  */
@@ -35,11 +37,13 @@ export function packEgnn(
   }
   const { particles: N, dimension: n, layers: L, hidden: H, channels: C } = shape;
   const address = memory.alloc(kernels.egnnPackedBytes(L, H));
-  const scratch = memory.alloc(kernels.egnnScratchBytes(N, n, L, H, C, 1));
+  const scratch = memory.alloc(kernels.egnnScratchBytes(N, L, H));
+  const tapeBytes = kernels.julepTapeBytes(N, n, L, H, C);
+  const tape = memory.alloc(tapeBytes);
   const mark = memory.mark();
   const flat = memory.alloc(4 * size);
   memory.f32(flat, size).set(parameters);
   kernels.egnnPack(flat, address, N, n, L, H, C, shape.lengthScale, shape.anchored ? 1 : 0);
   memory.release(mark);
-  return { address, scratch };
+  return { address, scratch, tape, tapeBytes };
 }

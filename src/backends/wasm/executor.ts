@@ -23,12 +23,14 @@ import { fromBlocks, type JulepAddresses, packJulepJob, toBlocks } from "./julep
 import type { KernelMemory } from "./memory.ts";
 import { type KernelInstance, loadKernels } from "./module.ts";
 import { type PackedMint, packMint } from "./orbit_vmf.ts";
+import { Tapes } from "./tapes.ts";
 
 export class WasmExecutor implements Executor {
   readonly name = "wasm";
   readonly #kernels: KernelInstance;
   readonly #memory: KernelMemory;
   readonly #bottom: number;
+  readonly #tapes: Tapes;
   #exact: ExactParts | null = null;
   #pairParameters = 0;
   #mint: PackedMint | null = null;
@@ -38,6 +40,7 @@ export class WasmExecutor implements Executor {
     this.#kernels = kernels;
     this.#memory = kernels.memory;
     this.#bottom = kernels.memory.mark();
+    this.#tapes = new Tapes(kernels.memory);
   }
 
   static async create(options: ExecutorOptions = {}): Promise<WasmExecutor> {
@@ -48,6 +51,7 @@ export class WasmExecutor implements Executor {
   prepare(problem: Problem): void {
     const memory = this.#memory;
     memory.release(this.#bottom);
+    this.#tapes.clear();
     this.#exact = new ExactParts(problem);
     const { parameters } = this.#exact.system.pairKernel;
     this.#pairParameters = memory.alloc(4 * Math.max(4, parameters.length));
@@ -181,6 +185,8 @@ export class WasmExecutor implements Executor {
       priorScratch: this.#mint.scratch,
       network: this.#network?.address ?? 0,
       networkScratch: this.#network?.scratch ?? 0,
+      tape: this.#network?.tape ?? 0,
+      tapeBytes: this.#network?.tapeBytes ?? 0,
     };
   }
 
@@ -189,6 +195,11 @@ export class WasmExecutor implements Executor {
     const { system, size } = parts;
     const { count, times } = job;
     const memory = this.#memory;
+    const network = this.#network;
+    // Below the mark: tapes stay until the next prepare().
+    const tapes = job.windows && network
+      ? this.#tapes.make({ ...job, windows: job.windows }, network.tapeBytes)
+      : 0;
     const mark = memory.mark();
     const T = times.length - 1;
     const blocks = Math.ceil(count / LANES);
@@ -210,6 +221,8 @@ export class WasmExecutor implements Executor {
     const increments = job.keep ? memory.alloc(8 * T * padded) : 0;
     const states = job.keep ? memory.alloc(4 * kept) : 0;
     const forces = job.keep ? memory.alloc(4 * kept) : 0;
+    const windows = tapes ? memory.alloc(8 * blocks) : 0;
+    if (tapes) memory.i32(windows, 2 * blocks).set(job.windows!);
     const packed = packJulepJob(
       this.#kernels.exports,
       memory,
@@ -230,6 +243,8 @@ export class WasmExecutor implements Executor {
       increments,
       states,
       forces,
+      windows,
+      tapes,
     );
     const end = new Float32Array(count * size);
     fromBlocks(memory.f32(x, padded * size), count, size, end);
@@ -300,7 +315,7 @@ export class WasmExecutor implements Executor {
         for (let s = 0; s < count; s++) c[i * padded + s] = source[i * count + s];
       }
     }
-    silenceDeadLanes(
+    const silenced = silenceDeadLanes(
       memory.f32(states, kept),
       memory.f32(forces, kept),
       [memory.f32(coefficients, T * padded), memory.f32(stepCoefficients, T * padded)],
@@ -321,6 +336,7 @@ export class WasmExecutor implements Executor {
       windows,
       gradient,
       stepGradient,
+      silenced ? 0 : this.#tapes.find(job), // The tapes of dead lanes hold NaN.
     );
     const result = {
       parameters: Float64Array.from(memory.f32(gradient, length)),
@@ -343,7 +359,7 @@ export class WasmExecutor implements Executor {
 
 /**
  * A path that left the finite numbers has zero coefficients, but 0·NaN is NaN: its states, forces
- * and coefficients are set to zero.
+ * and coefficients are set to zero. Tells whether there was one.
  */
 function silenceDeadLanes(
   states: Float32Array,
@@ -352,7 +368,8 @@ function silenceDeadLanes(
   T: number,
   blocks: number,
   size: number,
-): void {
+): boolean {
+  let any = false;
   for (let b = 0; b < blocks; b++) {
     for (let lane = 0; lane < LANES; lane++) {
       let sum = 0;
@@ -364,6 +381,7 @@ function silenceDeadLanes(
         for (const c of i < T ? coefficients : []) sum += c[(i * blocks + b) * LANES + lane] * 0;
       }
       if (sum === 0) continue;
+      any = true;
       for (let i = 0; i <= T; i++) {
         for (let a = 0; a < size; a++) {
           const at = ((i * blocks + b) * size + a) * LANES + lane;
@@ -374,4 +392,5 @@ function silenceDeadLanes(
       }
     }
   }
+  return any;
 }

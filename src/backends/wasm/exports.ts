@@ -119,14 +119,8 @@ export interface KernelExports {
     lengthScale: number,
     anchored: number,
   ): void;
-  egnnScratchBytes(
-    particles: number,
-    dimension: number,
-    layers: number,
-    hidden: number,
-    channels: number,
-    store: number,
-  ): number;
+  egnnScratchBytes(particles: number, layers: number, hidden: number): number;
+  egnnTapeBytes(particles: number, layers: number, hidden: number): number;
   egnnForwardBatch(
     network: number,
     x: number,
@@ -143,11 +137,19 @@ export interface KernelExports {
     outAdjoint: number,
     gradient: number,
     scratch: number,
+    tape: number,
     blocks: number,
   ): void;
 
   // julep.ts: `job` is the address of a JulepJob, packed by src/backends/wasm/julep.ts.
   julepScratchBytes(particles: number, dimension: number, channels: number): number;
+  julepTapeBytes(
+    particles: number,
+    dimension: number,
+    layers: number,
+    hidden: number,
+    channels: number,
+  ): number;
   julepTrajectories(
     job: number,
     blocks: number,
@@ -157,6 +159,8 @@ export interface KernelExports {
     increments: number,
     states: number,
     forces: number,
+    windows: number,
+    tapes: number,
   ): void;
   julepGradient(
     job: number,
@@ -168,6 +172,7 @@ export interface KernelExports {
     windows: number,
     gradient: number,
     stepGradient: number,
+    tapes: number,
   ): void;
 
   // orbit_vmf.ts: `prior` and `scratch` from packMint (src/backends/wasm/orbit_vmf.ts).

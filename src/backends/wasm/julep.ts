@@ -14,6 +14,9 @@ export interface JulepAddresses {
   /** 0 without a network. */
   readonly network: number;
   readonly networkScratch: number;
+  /** A tape, and the bytes of any (assembly/julep.ts). */
+  readonly tape: number;
+  readonly tapeBytes: number;
 }
 
 export interface TrajectoryShape {
@@ -22,7 +25,7 @@ export interface TrajectoryShape {
 }
 
 /** Fields of JulepJob in assembly/julep.ts, 4 bytes each. */
-const JOB_FIELDS = 21;
+const JOB_FIELDS = 23;
 
 /** Writes the JulepJob structure and its schedule; returns its address (freed by the caller's mark). */
 export function packJulepJob(
@@ -70,6 +73,8 @@ export function packJulepJob(
     key[1],
     forward ? 1 : 0,
     scratch,
+    addresses.tape,
+    addresses.tapeBytes,
   ]);
   memory.f32(job + 16, 1)[0] = model.forceClip ?? 0;
   return job;
