@@ -2,6 +2,10 @@ import type { SystemConfig } from "../config/config.ts";
 import type { JulepModel } from "../julep/model.ts";
 import type { Stream } from "../math/random.ts";
 import type { MintModel } from "../mint/model.ts";
+import type { PathModel } from "../path/model.ts";
+import type { PathExecutor } from "./path_jobs.ts";
+
+export type * from "./path_jobs.ts";
 
 /**
  * HOW IT RUNS. An executor does the numerical jobs of both stages for one system. There is one
@@ -23,6 +27,8 @@ export interface Problem {
   readonly system: SystemConfig;
   readonly mint: MintModel | null;
   readonly julep: JulepModel | null;
+  /** For the jobs of path_jobs.ts. */
+  readonly path?: PathModel | null;
 }
 
 /** Sample range of a job. */
@@ -118,7 +124,7 @@ export interface EnergyJob {
   readonly t: number;
 }
 
-export interface Executor {
+export interface Executor extends PathExecutor {
   readonly name: BackendName;
   prepare(problem: Problem): void;
   /** Exact draws of the Mint prior with log q and U. */

@@ -1,11 +1,21 @@
 /** What can be asked of a pool: the executor's jobs as plain data, and how their arrays travel. */
 import type {
+  AdaptLevelsJob,
+  AdaptLevelsResult,
+  ChainsJob,
+  ChainsResult,
   DrawJob,
   EnergyJob,
   Executor,
+  FlowFitJob,
+  FlowFitResult,
   GradientJob,
   GradientResult,
+  IslandJob,
+  IslandResult,
   MintGradientJob,
+  PathJob,
+  PathResult,
   PriorDraw,
   TrajectoryJob,
   TrajectoryResult,
@@ -26,6 +36,11 @@ export interface Jobs {
   energies: { job: EnergyJob; result: { energies: Float64Array; gradients: Float64Array } };
   trajectories: { job: TrajectoryJob; result: TrajectoryResult };
   trajectoryGradient: { job: GradientJob; result: GradientResult };
+  paths: { job: PathJob; result: PathResult };
+  island: { job: IslandJob; result: IslandResult };
+  fitFlow: { job: FlowFitJob; result: FlowFitResult };
+  adaptLevels: { job: AdaptLevelsJob; result: AdaptLevelsResult };
+  chains: { job: ChainsJob; result: ChainsResult };
 }
 export type JobName = keyof Jobs;
 export type Job<K extends JobName> = Jobs[K]["job"];
@@ -38,6 +53,11 @@ const handlers: { [K in JobName]: (executor: Executor, job: Job<K>) => Result<K>
   energies: (executor, job) => executor.energies(job),
   trajectories: (executor, job) => executor.trajectories(job),
   trajectoryGradient: (executor, job) => executor.trajectoryGradient(job),
+  paths: (executor, job) => executor.paths(job),
+  island: (executor, job) => executor.island(job),
+  fitFlow: (executor, job) => executor.fitFlow(job),
+  adaptLevels: (executor, job) => executor.adaptLevels(job),
+  chains: (executor, job) => executor.chains(job),
 };
 
 /** Does one job on an executor. */
@@ -47,6 +67,7 @@ export function execute<K extends JobName>(executor: Executor, name: K, job: Job
 
 /** A job in words, for messages: "trajectories of samples 64 to 127". */
 export function describeJob<K extends JobName>(name: K, job: Job<K>): string {
+  if ("population" in job) return `${name} of a population of ${job.population}`;
   return "first" in job
     ? `${name} of samples ${job.first} to ${job.first + job.count - 1}`
     : `${name} of ${job.count} samples`;

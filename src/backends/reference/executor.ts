@@ -2,13 +2,23 @@
 import { knotGradient, stepSizes } from "../../julep/schedule.ts";
 import { Stream, streamKey } from "../../math/random.ts";
 import {
+  type AdaptLevelsJob,
+  type AdaptLevelsResult,
+  type ChainsJob,
+  type ChainsResult,
   type DrawJob,
   type EnergyJob,
   type Executor,
+  type FlowFitJob,
+  type FlowFitResult,
   type GradientJob,
   type GradientResult,
+  type IslandJob,
+  type IslandResult,
   LANES,
   type MintGradientJob,
+  type PathJob,
+  type PathResult,
   type PriorDraw,
   type Problem,
   type TrajectoryJob,
@@ -160,6 +170,22 @@ export class ReferenceExecutor implements Executor {
       parameters: gradient,
       logStepSize: knotGradient(logStepSize.length, times, stepGradient),
     };
+  }
+
+  paths(_job: PathJob): PathResult {
+    throw new Error("paths: not built yet");
+  }
+  island(_job: IslandJob): IslandResult {
+    throw new Error("island: not built yet");
+  }
+  fitFlow(_job: FlowFitJob): FlowFitResult {
+    throw new Error("fitFlow: not built yet");
+  }
+  adaptLevels(_job: AdaptLevelsJob): AdaptLevelsResult {
+    throw new Error("adaptLevels: not built yet");
+  }
+  chains(_job: ChainsJob): ChainsResult {
+    throw new Error("chains: not built yet");
   }
 
   dispose(): void {

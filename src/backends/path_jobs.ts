@@ -1,0 +1,161 @@
+/**
+ * Jobs on annealing paths (src/path/model.ts). The executor must be prepared with a problem that has
+ * `path`, and `mint` where the path's levels are a "mixture". Log-weights are in the anchored measure,
+ * as everywhere; the target's energy and the prior's density in them are float64.
+ */
+import type { PairFlow, PathModel } from "../path/model.ts";
+import type { SampleRange } from "./backend.ts";
+
+/** What a job cost, summed over its samples. */
+export interface PathCost {
+  /** Evaluations of ∇U_k (each gives U_k too). */
+  gradients: number;
+  /** Evaluations of an energy alone, the float64 target's at the end included. */
+  energies: number;
+  /** Sweeps of the pair flow over one configuration. */
+  flowPasses: number;
+}
+
+export interface PathJob extends SampleRange {
+  /** "forward": from prior draws; "backward": from target samples, by the reversed kernels. */
+  readonly direction: "forward" | "backward";
+  /** backward only: (count, N, n). */
+  readonly positions?: Float64Array;
+  /** Give `increments`. */
+  readonly keepIncrements?: boolean;
+}
+
+export interface PathResult {
+  /** (count, N, n), target end; the centre of mass is at the origin. */
+  readonly positions: Float32Array;
+  /** U at the target end, float64. */
+  readonly energies: Float64Array;
+  /** W with E[e^W] = Z forward and E_p[e^{−W}] = 1/Z backward; −∞: the path left the numbers. */
+  readonly logWeights: Float64Array;
+  /** (count, N, n), prior end. */
+  readonly priorPositions: Float32Array;
+  /** adjusted: mean acceptance of each level's transitions, (K); underdamped: empty. */
+  readonly acceptance: Float64Array;
+  /**
+   * keepIncrements: what each level adds to W, (K, count): log-weights with respect to exp(−U_k),
+   * differenced; the last takes the target itself.
+   */
+  readonly increments?: Float64Array;
+  readonly cost: PathCost;
+}
+
+/** One island of Sequential Monte Carlo: a population that interacts by resampling. */
+export interface IslandJob {
+  readonly seed: number;
+  /** Which island; islands are independent and any number of them may run at once. */
+  readonly island: number;
+  /** Population; a multiple of LANES, at least 2·LANES. */
+  readonly population: number;
+  /** Systematic resampling when the ESS falls below this fraction, [0, 1]; 0: never. */
+  readonly threshold: number;
+}
+
+export interface IslandResult {
+  /** (population, N, n), the centre of mass at the origin. */
+  readonly positions: Float32Array;
+  /** U, float64. */
+  readonly energies: Float64Array;
+  /** log-weights at the end, scaled so that log mean e^W is the island's log Z. */
+  readonly logWeights: Float64Array;
+  /** log of an unbiased estimate of Z: the product of the mean weights between resamplings. */
+  readonly logZ: number;
+  /** Levels after which the population was resampled. */
+  readonly resampled: Int32Array;
+  /** ESS fraction at each level before resampling, (K). Not a path ESS. */
+  readonly ess: Float64Array;
+  /** Index of the prior draw that each sample descends from, (population). */
+  readonly ancestors: Int32Array;
+  /** Prior draws that have descendants with weight. */
+  readonly distinctAncestors: number;
+  /** (Σ_a w_a)²/Σ_a w_a², w_a the weight of all descendants of a: never above the final ESS. */
+  readonly effectiveAncestors: number;
+  /** adjusted: as in PathResult. */
+  readonly acceptance: Float64Array;
+  readonly cost: PathCost;
+}
+
+/** Fits the pair flow of `problem.path` level by level on a moving population. */
+export interface FlowFitJob {
+  readonly seed: number;
+  /** Population that fits; a multiple of LANES. */
+  readonly population: number;
+  /** Resample when the ESS falls below this fraction; 0: never (LJ-13), 0.7 for large clusters. */
+  readonly threshold: number;
+  /** Ridge of the least squares, relative to the features' variances; default 1e-3. */
+  readonly ridge?: number;
+}
+
+export interface FlowFitResult {
+  /** To be put into the path. */
+  readonly flow: PairFlow;
+  /** 1 − Var[increment with flow]/Var[without] (robust), for each level: what the flow explains. */
+  readonly explained: Float64Array;
+  /** The scale that the line search kept at each level: 1, 0.5 or 0. */
+  readonly scale: Float64Array;
+  readonly cost: PathCost;
+}
+
+/** Chooses levels one after another so that each costs the same conditional ESS. */
+export interface AdaptLevelsJob {
+  readonly seed: number;
+  readonly population: number;
+  /** Conditional ESS between neighbouring levels, (0, 1). */
+  readonly conditionalEss: number;
+  /** Give up beyond this many levels. */
+  readonly maximum: number;
+}
+
+export interface AdaptLevelsResult {
+  /**
+   * The same path at the chosen levels, without a flow. Chosen by a pilot population and fixed from
+   * then on, so that log Z of runs along it stays unbiased.
+   */
+  readonly path: PathModel;
+  /** Positions of the levels on the given path, in (0, 1]. */
+  readonly places: Float64Array;
+  readonly cost: PathCost;
+}
+
+/** Independent HMC chains on the target; sample index = chain. Needs no path. */
+export interface ChainsJob extends SampleRange {
+  /** Starts, (count, N, n). */
+  readonly positions: Float64Array;
+  /** Leapfrogs of a transition. */
+  readonly leapfrogs: number;
+  /** First guess of the time step; warm-up adapts every chain's own to `targetAcceptance`. */
+  readonly stepSize: number;
+  readonly targetAcceptance: number;
+  /** Transitions before the first kept state. The step size is fixed afterwards. */
+  readonly warmup: number;
+  /** States kept of each chain. */
+  readonly draws: number;
+  /** Transitions between kept states, at least 1. */
+  readonly thin: number;
+}
+
+export interface ChainsResult {
+  /** (count, draws, N, n), the centre of mass at the origin. */
+  readonly positions: Float32Array;
+  /** U of the kept states, float64: (count, draws). */
+  readonly energies: Float64Array;
+  /** Mean acceptance after warm-up, (count). */
+  readonly acceptance: Float64Array;
+  /** Adapted step size, (count). */
+  readonly stepSize: Float64Array;
+  readonly cost: PathCost;
+}
+
+/** The part of an executor that runs paths. */
+export interface PathExecutor {
+  /** Annealed paths with exact log-weights, forward or backward. */
+  paths(job: PathJob): PathResult;
+  island(job: IslandJob): IslandResult;
+  fitFlow(job: FlowFitJob): FlowFitResult;
+  adaptLevels(job: AdaptLevelsJob): AdaptLevelsResult;
+  chains(job: ChainsJob): ChainsResult;
+}

@@ -1,0 +1,82 @@
+/**
+ * An annealing path without a network: K levels that carry prior draws to the target, each with an
+ * exact log-weight (method.md sections 3 and 4). Plain data: it crosses to workers and is stored
+ * with a run.
+ *
+ * Level k = 0 … K − 1 has the energy U_k; U_{K−1} is the target's. A path visits x₀ ~ q, then for
+ * every level an optional pair flow (Jacobian J_k) and a transition. Paths run with the centre of
+ * mass at the origin.
+ */
+
+/** Transition of a level; see method.md section 4. */
+export type PathKernelName =
+  /** OABA, one gradient a level; exact for any force, so clipping costs nothing. */
+  | "underdamped"
+  /** One HMC transition with full refreshment, L leapfrogs (1: MALA), L + 1 gradients a level. */
+  | "adjusted";
+
+/**
+ * U_k = ε_k Σ_{i<j} (q² − 2 s_k q) + ½ κ_k |x|², q = 1/(r⁶ + a_k): Lennard-Jones systems only. The
+ * prior is the Gaussian N(0, s₂) of the centre-of-mass-free subspace; q(x) ∝ exp(−|x|²/(2 s₂)).
+ */
+export interface PairPathLevels {
+  readonly kind: "pair_path";
+  /** s₂: variance per coordinate of the prior, length². */
+  readonly priorVariance: number;
+  /** ε_k, (K); the last is the system's ε. */
+  readonly depth: Float64Array;
+  /** s_k, (K); the last is 1. */
+  readonly attraction: Float64Array;
+  /** a_k, (K), length⁶; the last is 0. */
+  readonly softness: Float64Array;
+  /** κ_k, (K); the last is the system's oscillator. */
+  readonly confinement: Float64Array;
+}
+
+/**
+ * U_k = (1 − t_k)(−log q) + t_k U_t, q the Mint prior the executor was prepared with, U_t the
+ * system's own soft core: any system.
+ */
+export interface MixtureLevels {
+  readonly kind: "mixture";
+  /** t_k, (K), rising, in (0, 1]; the last is 1. */
+  readonly times: Float64Array;
+}
+
+/**
+ * Radial maps of the pair flow, one table a level. A sweep visits all pairs (i < j; in reversed order
+ * on odd levels) and moves r = |x_i − x_j| to R_k(r) with the midpoint held. R_k is linear within
+ * cells of `width`, and proportional to r beyond the last node.
+ */
+export interface PairFlow {
+  /** Cells of a table. */
+  readonly cells: number;
+  /** Width of a cell, length. */
+  readonly width: number;
+  /** R_k at nodes 0, width, …, cells·width: (K, cells + 1), rising from 0. */
+  readonly tables: Float64Array;
+}
+
+export interface PathModel {
+  readonly kernel: PathKernelName;
+  /** L of the adjusted kernel, at least 1; 0 for the underdamped one. */
+  readonly leapfrogs: number;
+  readonly levels: PairPathLevels | MixtureLevels;
+  /** Δ_k: time step of the moves of level k, (K). Masses are 1, so it is a length. */
+  readonly stepSize: Float64Array;
+  /** γ_k: friction, (K); velocities keep e^{−γΔ} of themselves. Not used by the adjusted kernel. */
+  readonly friction: Float64Array;
+  /** c_k: F_i → F_i/√(1 + |F_i|²/c²), (K); 0: no clipping. */
+  readonly clip: Float64Array;
+  readonly flow: PairFlow | null;
+}
+
+/** K. */
+export function levelCount(path: PathModel): number {
+  return path.stepSize.length;
+}
+
+/** Gradient evaluations of one sample along the whole path. */
+export function gradientsPerSample(path: PathModel): number {
+  return levelCount(path) * (path.kernel === "adjusted" ? path.leapfrogs + 1 : 1);
+}
