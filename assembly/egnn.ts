@@ -7,16 +7,17 @@
 // chunks that stay in the first-level cache.
 import { fma } from "./simd";
 import { sincos4, tanh4 } from "./math";
-import { gemm, gemmAdd, gemmTanh } from "./gemm";
+import { gemm, gemmAdd, gemmAddTanh, gemmTanh } from "./gemm";
 import {
-  channelBias, channelPanel, driftBias, driftWeights, EDGE_CHUNK, edgeBias, edgeFeatureWeights,
-  edgePanels, EgnnNetwork, EgnnScratch, inputBias, inputPanel, layerAt, layScratch, messageBias,
-  messagePanels, NARROW, nodeBias, nodePanels, updateBias, updatePanels,
+  aggregatePanels, channelBias, channelPanel, driftBias, driftWeights, EDGE_CHUNK, edgeBias,
+  edgeFeatureWeights, edgePanels, EgnnNetwork, EgnnScratch, foldedEdgePanels, foldedNodePanels,
+  inputPanel, layerAt, layScratch, messageBias, messagePanels, NARROW, nodeBias, nodePanels,
+  updateBias, updatePanels, zeros,
 } from "./egnn_layout";
 
 export { egnnPack, egnnPackedBytes, egnnScratchBytes, egnnTapeBytes } from "./egnn_layout";
-import { egnnBackward } from "./egnn_backward";
-export { egnnBackward } from "./egnn_backward";
+import { beginGradient, egnnBackward, endGradient } from "./egnn_backward";
+export { beginGradient, egnnBackward, endGradient } from "./egnn_backward";
 
 /** Keeps distances differentiable where particles coincide; length². */
 // @ts-ignore: decorator
@@ -54,7 +55,7 @@ export { egnnBackward } from "./egnn_backward";
   return f32x4.mul(f32x4.sqrt(squared), inverseLength);
 }
 
-/** Node features as rows of eight floats, the eighth zero. */
+/** Node features as rows of eight floats, the eighth 1: it takes the bias. */
 function nodeFeatures(net: EgnnNetwork, x: usize, t: v128, features: usize): void {
   const N = net.particles;
   const n = net.dimension;
@@ -97,7 +98,7 @@ function nodeFeatures(net: EgnnNetwork, x: usize, t: v128, features: usize): voi
     const radius = f32x4.mul(f32x4.sqrt(squared), inverseLength);
     const flag = net.anchored != 0 && i == 0 ? one : zero;
     storeTransposed(t, sine, cosine, sine2, features, NARROW);
-    storeTransposed(cosine2, radius, flag, zero, features + 16, NARROW);
+    storeTransposed(cosine2, radius, flag, one, features + 16, NARROW);
     features += 4 * NARROW;
     x += <usize>n << 4;
   }
@@ -315,7 +316,10 @@ export function egnnForward(
   const R = <usize>H << 2;
   layScratch(s, scratch, tape, N, L, H);
   nodeFeatures(net, x, t, s.features);
-  gemm(s.features, NARROW, inputPanel(network), inputBias(network, R), s.nodes, 2 * R, N, 8, H);
+  // The input layer is linear: layer 0 takes the features by folded weights, only the sum h + W_o u
+  // needs h itself.
+  const none = zeros(layerAt(network, R, 0), R);
+  gemm(s.features, NARROW, inputPanel(network), none, s.nodes, 2 * R, N, 8, H);
   const size = N * net.dimension;
   memory.fill(out, 0, <usize>size << 5);
   const mean = f32x4.splat(1 / sqrt<f32>(<f32>N));
@@ -323,7 +327,11 @@ export function egnnForward(
   for (let l = 0; l < L; l++) {
     const layer = layerAt(network, R, l);
     const last = l == L - 1;
-    gemm(nodes, 2 * R, edgePanels(layer, R), edgeBias(layer), s.pq, 2 * R, N, H, 2 * H);
+    if (l == 0) {
+      gemm(s.features, NARROW, foldedEdgePanels(network, R), edgeBias(layer), s.pq, 2 * R, N, 8, 2 * H);
+    } else {
+      gemm(nodes, 2 * R, edgePanels(layer, R), edgeBias(layer), s.pq, 2 * R, N, H, 2 * H);
+    }
     for (let row = 0; row < 4 * N; row++) memory.fill(nodes + <usize>row * 2 * R + R, 0, R);
     const m = <usize>l * s.mStep;
     edgePass(network, layer, s, x, nodes, s.m1 + m, s.m2 + m, last, out);
@@ -333,7 +341,12 @@ export function egnnForward(
       for (let k: usize = 0; k < R; k += 16) v128.store(a + k, f32x4.mul(mean, v128.load(a + k)));
     }
     const u = s.u + <usize>l * s.uStep;
-    gemmTanh(nodes, 2 * R, nodePanels(layer, R), nodeBias(layer, R), u, R, N, 2 * H, H);
+    if (l == 0) {
+      gemm(s.features, NARROW, foldedNodePanels(network, R), nodeBias(layer, R), u, R, N, 8, H);
+      gemmAddTanh(nodes + R, 2 * R, aggregatePanels(network, R), none, u, R, N, H, H);
+    } else {
+      gemmTanh(nodes, 2 * R, nodePanels(layer, R), nodeBias(layer, R), u, R, N, 2 * H, H);
+    }
     const after = nodes + s.nodesStep;
     if (tape) {
       for (let row = 0; row < 4 * N; row++) memory.copy(after + <usize>row * 2 * R, nodes + <usize>row * 2 * R, R);
@@ -369,6 +382,7 @@ export function egnnForwardBackwardBatch(
   scratch: usize, tape: usize, blocks: i32,
 ): void {
   const net = changetype<EgnnNetwork>(network);
+  beginGradient(network, scratch);
   for (let block = 0; block < blocks; block++) {
     const time = v128.load(t);
     egnnForward(network, x, time, out, scratch, tape);
@@ -378,4 +392,5 @@ export function egnnForwardBackwardBatch(
     out += outputBytes(net);
     outAdjoint += outputBytes(net);
   }
+  endGradient(network, gradient, scratch);
 }

@@ -7,8 +7,8 @@ import { scaledDistance, storeTransposed } from "./egnn";
 import {
   channelTransposed, driftWeights, EDGE_CHUNK, edgePanels, EgnnNetwork, EgnnScratch,
   flatEdgeBias, flatEdgeFeatures, flatLayer, flatMessage, flatMessageBias, flatNode, flatNodeBias,
-  flatUpdate, flatUpdateBias, layerAt, layScratch, messagePanels, NARROW, nodePanels, transposed, updatePanels,
-  zeros,
+  flatUpdate, flatUpdateBias, inputPanel, layerAt, layScratch, messagePanels, NARROW, nodePanels, panelAt, transposed,
+  updatePanels, zeros,
 } from "./egnn_layout";
 
 /** out[k] += Σ over `rows` rows, `width` bytes of each. */
@@ -278,23 +278,83 @@ function nodePassBackward(network: usize, l: i32, s: EgnnScratch, gradient: usiz
   addRows(s.dh, R, 4 * N, R, flatUpdateBias(to, R));
   gemm(s.dh, R, transposed(updatePanels(layer, R), R), zeros(layer, R), s.dz, R, N, H, H);
   tanhAdjoint(u, s.dz, 4 * R * <usize>N);
-  gemmGradient(s.dz, R, nodes, 2 * R, flatNode(to, R), 2 * R, 4 * N, H, 2 * H);
   addRows(s.dz, R, 4 * N, R, flatNodeBias(to, R));
-  gemm(s.dz, R, transposed(nodePanels(layer, R), R), zeros(layer, R), s.dNodes, 2 * R, N, H, 2 * H);
+  const back = transposed(nodePanels(layer, R), R);
+  if (l == 0) {
+    gemmGradient(s.dz, R, s.features, NARROW, s.folded + 24 * R, NARROW, 4 * N, H, 8);
+    gemmGradient(s.dz, R, nodes + R, 2 * R, flatNode(to, R) + R, 2 * R, 4 * N, H, H);
+    // Panels of inputs: those of a follow those of h.
+    gemm(s.dz, R, back + R * R / 4, zeros(layer, R), s.dNodes + R, 2 * R, N, H, H);
+  } else {
+    gemmGradient(s.dz, R, nodes, 2 * R, flatNode(to, R), 2 * R, 4 * N, H, 2 * H);
+    gemm(s.dz, R, back, zeros(layer, R), s.dNodes, 2 * R, N, H, 2 * H);
+  }
   const mean = f32x4.splat(1 / sqrt<f32>(<f32>N));
   for (let row: usize = 0; row < 4 * <usize>N; row++) {
     const d = s.dNodes + row * 2 * R;
     for (let k: usize = 0; k < R; k += 16) {
-      const dh = s.dh + row * R + k;
-      v128.store(dh, f32x4.add(v128.load(dh), v128.load(d + k)));
+      if (l > 0) {
+        const dh = s.dh + row * R + k;
+        v128.store(dh, f32x4.add(v128.load(dh), v128.load(d + k)));
+      }
       v128.store(d + R + k, f32x4.mul(mean, v128.load(d + R + k)));
+    }
+  }
+}
+
+/** Before the first egnnBackward of a sum: clears what the calls gather in `scratch`. */
+export function beginGradient(network: usize, scratch: usize): void {
+  const net = changetype<EgnnNetwork>(network);
+  const s = changetype<EgnnScratch>(scratch);
+  layScratch(s, scratch, scratch, net.particles, net.layers, net.hidden);
+  memory.fill(s.folded, 0, 128 * <usize>net.hidden);
+}
+
+/**
+ * After the last one: what reached the folded weights of layer 0 goes on to their factors. With f the
+ * features (the last is 1), V = W W_in and G = ∂loss/∂V: ∂W = G W_inᵀ, ∂W_in = WᵀG.
+ */
+export function endGradient(network: usize, gradient: usize, scratch: usize): void {
+  const net = changetype<EgnnNetwork>(network);
+  const s = changetype<EgnnScratch>(scratch);
+  const H = net.hidden;
+  const R = <usize>H << 2;
+  const layer = layerAt(network, R, 0);
+  const to = gradient + flatLayer(R, 0);
+  unfold(network, s, edgePanels(layer, R), H, 2 * H, s.folded + 8 * R, to, R);
+  unfold(network, s, nodePanels(layer, R), 2 * H, H, s.folded + 24 * R, flatNode(to, R), 2 * R);
+  for (let o: usize = 0; o < <usize>H; o++) {
+    const from = s.folded + NARROW * o;
+    for (let f: usize = 0; f < 28; f += 4) addFloat(gradient + 28 * o + f, load<f32>(from + f));
+    addFloat(gradient + 7 * R + 4 * o, load<f32>(from + 28));
+  }
+}
+
+/** ∂W += G W_inᵀ to `to` (row stride `ld`), ∂W_in += WᵀG to s.folded; W (out, H...) in panels of K. */
+function unfold(
+  network: usize, s: EgnnScratch, panels: usize, K: i32, out: i32, G: usize, to: usize, ld: usize,
+): void {
+  const H = changetype<EgnnNetwork>(network).hidden;
+  for (let o = 0; o < out; o++) {
+    const g = G + NARROW * <usize>o;
+    for (let k = 0; k < H; k++) {
+      const weight = load<f32>(panelAt(panels, K, o, k));
+      const input = s.folded + NARROW * <usize>k;
+      let sum: f32 = 0;
+      for (let f = 0; f < 8; f++) {
+        const value = load<f32>(g + (<usize>f << 2));
+        sum += value * load<f32>(panelAt(inputPanel(network), 8, k, f));
+        addFloat(input + (<usize>f << 2), weight * value);
+      }
+      addFloat(to + <usize>o * ld + (<usize>k << 2), sum);
     }
   }
 }
 
 /**
  * gradient (f32, flat) += ∂⟨outAdjoint, out⟩/∂parameters, summed over the four systems. `tape` is
- * that of an egnnForward with the same network and x, now or earlier; it may be used again.
+ * that of an egnnForward with the same network and x, now or earlier; it may be used again. A sum of
+ * such calls stands between beginGradient and endGradient.
  */
 export function egnnBackward(
   network: usize, x: usize, outAdjoint: usize, gradient: usize, scratch: usize, tape: usize,
@@ -319,16 +379,13 @@ export function egnnBackward(
     edgePassBackward(network, l, s, x, outAdjoint, gradient);
     const nodes = s.nodes + <usize>l * s.nodesStep;
     const to = gradient + flatLayer(R, l);
+    if (l == 0) {
+      gemmGradient(s.dpq, 2 * R, s.features, NARROW, s.folded + 8 * R, NARROW, 4 * N, 2 * H, 8);
+      break;
+    }
     // W_i and W_j are adjacent, but their adjoints lie side by side in dpq.
     gemmGradient(s.dpq, 2 * R, nodes, 2 * R, to, R, 4 * N, 2 * H, H);
     gemmAdd(s.dpq, 2 * R, transposed(edgePanels(layer, R), R), zeros(layer, R), s.dh, R, N, 2 * H, H);
   }
-  memory.fill(s.narrow, 0, 8 * R);
-  gemmGradient(s.dh, R, s.features, NARROW, s.narrow, NARROW, 4 * N, H, 8);
-  for (let o: usize = 0; o < <usize>H; o++) {
-    for (let f: usize = 0; f < 7; f++) {
-      addFloat(gradient + 28 * o + 4 * f, load<f32>(s.narrow + NARROW * o + 4 * f));
-    }
-  }
-  addRows(s.dh, R, 4 * N, R, gradient + 7 * R);
+  gemmGradient(s.dh, R, s.features, NARROW, s.folded, NARROW, 4 * N, H, 8);
 }

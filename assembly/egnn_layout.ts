@@ -26,7 +26,8 @@ export class EgnnNetwork {
 }
 
 // Packed parameters after the header, in bytes, with R = 4H one row of H floats:
-//   input panel 8R (K = 8), input bias R
+//   input panel 8R (K = 8; the last column is the bias), folded into layer 0: [W_i; W_j] W_in 16R
+//     and W_n's part on h times W_in 8R (K = 8 both), W_n's part on a HR
 //   per layer: b1 R, zeros 2R, w_e 2R (column s, column 1/(1+s²)), b2 R, b_n R, b_o R,
 //     panels [W_i; W_j] 2HR, W_2 HR, W_n 2HR, W_o HR, then the same transposed in the same order
 //   heads: w_b R, w_c R, their biases as two f32x4, panel [W_A; W_s] 8R (channels in columns 0-3,
@@ -38,10 +39,14 @@ export class EgnnNetwork {
 // @ts-ignore: decorator
 @inline export function inputPanel(network: usize): usize { return network + HEADER; }
 // @ts-ignore: decorator
-@inline export function inputBias(network: usize, R: usize): usize { return network + HEADER + 8 * R; }
+@inline export function foldedEdgePanels(network: usize, R: usize): usize { return network + HEADER + 8 * R; }
+// @ts-ignore: decorator
+@inline export function foldedNodePanels(network: usize, R: usize): usize { return network + HEADER + 24 * R; }
+// @ts-ignore: decorator
+@inline export function aggregatePanels(network: usize, R: usize): usize { return network + HEADER + 32 * R; }
 // @ts-ignore: decorator
 @inline export function layerAt(network: usize, R: usize, l: i32): usize {
-  return network + HEADER + 9 * R + <usize>l * layerBytes(R);
+  return network + HEADER + 32 * R + R * R / 4 + <usize>l * layerBytes(R);
 }
 // @ts-ignore: decorator
 @inline export function edgeBias(layer: usize): usize { return layer; }
@@ -123,7 +128,13 @@ export function egnnPack(
   head.lengthScale = lengthScale;
   const R = <usize>H << 2;
   packPanels(flat, <usize>FEATURES << 2, H, FEATURES, 8, inputPanel(network));
-  memory.copy(inputBias(network, R), flat + 7 * R, R);
+  for (let o = 0; o < H; o++) {
+    store<f32>(panelAt(inputPanel(network), 8, o, 7), load<f32>(flat + 7 * R + (<usize>o << 2)));
+  }
+  const node = flatNode(flat + flatLayer(R, 0), R);
+  fold(flat + flatLayer(R, 0), R, network, 2 * H, H, foldedEdgePanels(network, R));
+  fold(node, 2 * R, network, H, H, foldedNodePanels(network, R));
+  packPanels(node + R, 2 * R, H, H, H, aggregatePanels(network, R));
   for (let l = 0; l < L; l++) {
     const layer = layerAt(network, R, l);
     const from = flat + flatLayer(R, l);
@@ -151,6 +162,26 @@ export function egnnPack(
   v128.store(driftBias(network, R, L) + 16, v128.load_splat<f32>(drift + 2 * R, 4));
   if (C == 0) return;
   packHeads(network, R, L, C, drift + 2 * R + 8);
+}
+
+/** Address of W[o][k] in the panels of packPanels. */
+// @ts-ignore: decorator
+@inline export function panelAt(panels: usize, K: i32, o: i32, k: i32): usize {
+  return panels + (<usize>((o >> 3) * K + k) << 5) + (<usize>(o & 7) << 2);
+}
+
+/** Panels (K = 8) of W W_in, W (out, H) with row stride `ld`: layer 0 then takes the features. */
+function fold(weight: usize, ld: usize, network: usize, out: i32, H: i32, panels: usize): void {
+  for (let o = 0; o < out; o++) {
+    for (let f = 0; f < 8; f++) {
+      let sum: f64 = 0;
+      for (let k = 0; k < H; k++) {
+        sum += <f64>load<f32>(weight + <usize>o * ld + (<usize>k << 2)) *
+          <f64>load<f32>(panelAt(inputPanel(network), 8, k, f));
+      }
+      store<f32>(panelAt(panels, 8, o, f), <f32>sum);
+    }
+  }
 }
 
 /** [W_A; W_s] as one panel of eight columns, the channels in 0-3 and the strengths in 4-7. */
@@ -211,6 +242,8 @@ export class EgnnScratch {
   narrow: usize;
   /** 2 rows: gradient of w_e. */
   dwe: usize;
+  /** (4H, 8): sums over states of dhᵀf (H rows), [dP dQ]ᵀf (2H) and dzᵀf of layer 0 (H). */
+  folded: usize;
 }
 
 // Consecutive large areas are staggered, so that equal offsets in them do not share cache sets.
@@ -275,7 +308,9 @@ export function layScratch(
   s.narrow = at;
   at = next(at, 8 * R);
   s.dwe = at;
-  return next(at, 2 * R);
+  at = next(at, 2 * R);
+  s.folded = at;
+  return next(at, 32 * R);
 }
 
 const sizes = memory.data(128);

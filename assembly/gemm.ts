@@ -15,11 +15,13 @@ import { tanh4 } from "./math";
 @inline const ADD: i32 = 1;
 // @ts-ignore: decorator
 @inline const TANH: i32 = 2;
+// @ts-ignore: decorator
+@inline const ADD_TANH: i32 = 3;
 
 // @ts-ignore: decorator
 @inline function finish(c: usize, value: v128, epilogue: i32): void {
-  if (epilogue == TANH) value = tanh4(value);
-  if (epilogue == ADD) value = f32x4.add(value, v128.load(c));
+  if (epilogue == ADD || epilogue == ADD_TANH) value = f32x4.add(value, v128.load(c));
+  if (epilogue == TANH || epilogue == ADD_TANH) value = tanh4(value);
   v128.store(c, value);
 }
 
@@ -122,6 +124,14 @@ export function gemmTanh(
   groups: i32, K: i32, columns: i32,
 ): void {
   product(a, lda, packed, bias, c, ldc, groups, K, columns, TANH);
+}
+
+/** C = tanh(C + A Wᵀ + bias). */
+export function gemmAddTanh(
+  a: usize, lda: usize, packed: usize, bias: usize, c: usize, ldc: usize,
+  groups: i32, K: i32, columns: i32,
+): void {
+  product(a, lda, packed, bias, c, ldc, groups, K, columns, ADD_TANH);
 }
 
 // @ts-ignore: decorator

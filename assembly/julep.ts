@@ -12,7 +12,7 @@ import { fma, fnma, LANES, VEC } from "./simd";
 import { normals } from "./threefry";
 import { pairEnergies } from "./pair_energies";
 import { orbitVmf } from "./orbit_vmf";
-import { egnnBackward, egnnForward, egnnTapeBytes } from "./egnn";
+import { beginGradient, egnnBackward, egnnForward, egnnTapeBytes, endGradient } from "./egnn";
 import {
   addExponentialAdjoint, addExponentialDisplacement, exponentialRate, exponentialScratchBytes,
 } from "./matrix_exponential";
@@ -424,6 +424,7 @@ export function julepGradient(
   const after = at(work, size);
   const exponentialScratch = at(after, size);
   const zero = f32x4.splat(0);
+  if (job.network) beginGradient(job.network, job.networkScratch);
   for (let block = 0; block < blocks; block++) {
     const first = load<i32>(windows + (<usize>block << 3));
     const last = first + load<i32>(windows + (<usize>block << 3), 4);
@@ -484,4 +485,5 @@ export function julepGradient(
       );
     }
   }
+  if (job.network) endGradient(job.network, gradient, job.networkScratch);
 }

@@ -22,8 +22,11 @@ const cases = [
 
 /** Operations of the matrix products of one forward pass; element-wise work is not counted. */
 function forwardFlop({ particles: N, layers, hidden: H }: NetworkShape): number {
-  // W_2 on every directed edge; W_i, W_j, W_n (twice as wide) and W_o on every particle.
-  return 2 * layers * H * H * (N * (N - 1) + 5 * N);
+  // W_2 on every directed edge; W_i, W_j, W_n (twice as wide) and W_o on every particle. Layer 0
+  // takes eight features where the others take h; the input layer takes them too.
+  const edges = layers * N * (N - 1) * H * H;
+  const particles = (layers - 1) * 5 * N * H * H + N * (2 * H * H + 4 * 8 * H);
+  return 2 * (edges + particles);
 }
 
 /** Prints ratios first, then times. */
