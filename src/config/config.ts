@@ -7,6 +7,8 @@
  * time t runs from 0 (prior) to 1 (target).
  */
 
+import type { ForceField, Solvent } from "./force_field.ts";
+
 /** Σ_{i<j} [ linear·d + quadratic·d² + quartic·d⁴ ] / temperature, d = |x_i − x_j| − offset. */
 export interface DoubleWellConfig {
   kind: "double_well";
@@ -41,7 +43,16 @@ export interface LennardJonesConfig {
  */
 export type SoftCoreConfig = { kind: "shifted" } | { kind: "beutler"; alpha: number };
 
-export type SystemConfig = DoubleWellConfig | LennardJonesConfig;
+/** A molecule: the energy of its force field over kT. Lengths are in nm. */
+export interface MoleculeConfig {
+  kind: "molecule";
+  /** Kelvin. */
+  temperature: number;
+  solvent: Solvent;
+  forceField: ForceField;
+}
+
+export type SystemConfig = DoubleWellConfig | LennardJonesConfig | MoleculeConfig;
 
 /** Stage 1: the mixture of orthogonally invariant densities. */
 export interface MintConfig {

@@ -8,6 +8,7 @@ import { InputError } from "../errors.ts";
 import type {
   DoubleWellConfig,
   LennardJonesConfig,
+  MoleculeConfig,
   RunConfig,
   SoftCoreConfig,
   SystemConfig,
@@ -65,10 +66,46 @@ const lennardJones: z.ZodType<LennardJonesConfig> & z.core.$ZodTypeDiscriminable
   softCore,
 });
 
+// Shapes alone: what the numbers mean together is checked where the system is made.
+const numbers = () => z.array(finite(), "a list of numbers");
+const rows = () => z.array(numbers(), "a list of rows of numbers");
+const names = () => z.array(z.string("a name"), "a list of names");
+const molecule: z.ZodType<MoleculeConfig> & z.core.$ZodTypeDiscriminable = object({
+  kind: z.literal("molecule"),
+  temperature: positive(),
+  solvent: oneOf("none", "obc1", "obc2"),
+  forceField: object({
+    title: z.string("a text"),
+    atoms: object({
+      names: names(),
+      residues: numbers(),
+      residueNames: names(),
+      elements: numbers(),
+      masses: numbers(),
+      charges: numbers(),
+    }),
+    bonds: rows(),
+    angles: rows(),
+    torsions: rows(),
+    lennardJones: object({ types: numbers(), a: numbers(), b: numbers() }),
+    exceptions: rows(),
+    born: z.union([
+      z.null(),
+      object({
+        radii: numbers(),
+        screens: numbers(),
+        soluteDielectric: positive(),
+        solventDielectric: positive(),
+        surfaceTension: finite(),
+      }),
+    ], "the data of generalised Born solvation or null"),
+  }),
+});
+
 const system: z.ZodType<SystemConfig> = z.discriminatedUnion(
   "kind",
-  [doubleWell, lennardJones],
-  tagged('"double_well" or "lennard_jones"'),
+  [doubleWell, lennardJones, molecule],
+  tagged('"double_well", "lennard_jones" or "molecule"'),
 );
 
 const mint = object({

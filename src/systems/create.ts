@@ -1,7 +1,14 @@
-import type { DoubleWellConfig, LennardJonesConfig, SystemConfig } from "../config/config.ts";
+import type {
+  DoubleWellConfig,
+  LennardJonesConfig,
+  MoleculeConfig,
+  SystemConfig,
+} from "../config/config.ts";
 import { InputError } from "../errors.ts";
 import { doubleWell } from "./double_well.ts";
 import { lennardJones } from "./lennard_jones.ts";
+import { checkForceField } from "./molecule/check.ts";
+import { Molecule } from "./molecule/molecule.ts";
 import type { System } from "./system.ts";
 
 /** The system of a configuration. Throws InputError naming the field and value that is impossible. */
@@ -13,8 +20,15 @@ export function createSystem(config: SystemConfig): System {
     case "lennard_jones":
       checkLennardJones(config);
       return lennardJones(config);
+    case "molecule":
+      checkMolecule(config);
+      return new Molecule(config);
     default:
-      return refuse("kind", (config as { kind: unknown }).kind, "double_well or lennard_jones");
+      return refuse(
+        "kind",
+        (config as { kind: unknown }).kind,
+        "double_well, lennard_jones or molecule",
+      );
   }
 }
 
@@ -65,4 +79,12 @@ function checkLennardJones(config: LennardJonesConfig): void {
   else if (softCore?.kind !== "shifted") {
     refuse("softCore", softCore, `{"kind": "shifted"} or {"kind": "beutler", "alpha": number}`);
   }
+}
+
+function checkMolecule(config: MoleculeConfig): void {
+  checkPositive("temperature", config.temperature);
+  if (!["none", "obc1", "obc2"].includes(config.solvent)) {
+    refuse("solvent", config.solvent, "none, obc1 or obc2");
+  }
+  checkForceField(config.forceField);
 }

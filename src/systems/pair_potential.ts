@@ -1,5 +1,5 @@
 import { sha256 } from "@noble/hashes/sha2.js";
-import type { SystemConfig } from "../config/config.ts";
+import type { DoubleWellConfig, LennardJonesConfig } from "../config/config.ts";
 import type { PairKernel, System } from "./system.ts";
 
 /** Value of a pair term: [u, u′/r]. */
@@ -7,7 +7,7 @@ export type PairTerm = Float64Array;
 
 /** What distinguishes one pair potential from another. */
 export interface PairPotentialParts {
-  readonly config: SystemConfig;
+  readonly config: DoubleWellConfig | LennardJonesConfig;
   readonly dimension: 2 | 3;
   readonly lengthScale: number;
   readonly definition: string;
@@ -24,7 +24,7 @@ export interface PairPotentialParts {
  */
 export class PairPotential implements System {
   readonly name: string;
-  readonly config: SystemConfig;
+  readonly config: DoubleWellConfig | LennardJonesConfig;
   readonly particles: number;
   readonly dimension: 2 | 3;
   readonly degreesOfFreedom: number;

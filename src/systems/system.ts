@@ -39,8 +39,16 @@ export interface System {
 
 /** Numbers for the fast kernels: `kind` selects the formula, `parameters` are its f32 constants. */
 export interface PairKernel {
-  /** 0: double well; 1: Lennard-Jones "shifted"; 2: Lennard-Jones "beutler". */
-  readonly kind: 0 | 1 | 2;
-  /** double well: offset, linear/τ, quadratic/τ, quartic/τ. Lennard-Jones: ε, k, alpha. */
+  /**
+   * 0: double well; 1: Lennard-Jones "shifted"; 2: Lennard-Jones "beutler"; 3: a molecule, more than
+   * its pairs (assembly/molecule_energies.ts).
+   */
+  readonly kind: 0 | 1 | 2 | 3;
+  /**
+   * double well: offset, linear/τ, quadratic/τ, quartic/τ. Lennard-Jones: ε, k, alpha. Molecule: the
+   * tables of molecule/packed.ts.
+   */
   readonly parameters: readonly number[];
+  /** Numbers of scratch room the kernel needs right behind the parameters; 0 by default. */
+  readonly scratch?: number;
 }

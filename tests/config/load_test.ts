@@ -213,6 +213,7 @@ Deno.test("a partial file takes the rest from its preset, a custom one from fitt
     },
   });
   assert.equal(custom.preset, "custom");
+  assert.ok(custom.system.kind === "lennard_jones");
   assert.equal(custom.system.particles, 5);
   assert.deepEqual(custom.mint, preset("lj13").mint);
 });
@@ -279,7 +280,7 @@ const refusedOverrides: [string, string, RegExp][] = [
   [
     "dw4",
     "system.kind=ising",
-    /system\.kind must be "double_well" or "lennard_jones", got "ising"/,
+    /system\.kind must be "double_well", "lennard_jones" or "molecule", got "ising"/,
   ],
   ["dw4", "mint.broad.weight=1", /must be < 1 because mint\.components is 48, got 1$/],
   ["lj13", "mint.components=3", /must be < 1 because mint\.components is 3, got 1$/],

@@ -84,7 +84,7 @@ function fast(kernels: KernelInstance, system: System, x: Float64Array, count: n
 /** 1 + Σ|u_ij|, and 1 + Σ_j |f_ij| of every particle: what the tolerances are relative to. */
 function scales(config: SystemConfig, x: Float64Array, n: number, t: number) {
   const N = x.length / n;
-  const pair = createSystem({ ...config, particles: 2 });
+  const pair = createSystem({ ...config, particles: 2 } as SystemConfig);
   const two = new Float64Array(2 * n);
   const gradient = new Float64Array(2 * n);
   const forces = new Float64Array(N).fill(1);

@@ -77,7 +77,9 @@ function draw(seed: number, first: number, count: number): PriorDraw | Promise<P
 const executor = {
   name: "reference",
   prepare(next: Problem) {
-    if (next.system.particles === 0) throw new InputError("system.particles: must be at least 2");
+    if ("particles" in next.system && next.system.particles === 0) {
+      throw new InputError("system.particles: must be at least 2");
+    }
     problem = next;
   },
   drawPrior: ({ seed, first, count }: { seed: number; first: number; count: number }) =>

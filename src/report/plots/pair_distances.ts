@@ -9,8 +9,11 @@ const MOST = 50_000;
 
 /** Sets of pair distances: prior, weighted samples, reference where given. */
 function series(input: ReportInput): Series[] {
-  const { particles } = input.config.system;
-  const dimension = input.config.system.kind === "double_well" ? input.config.system.dimension : 3;
+  const { system } = input.config;
+  const particles = system.kind === "molecule"
+    ? system.forceField.atoms.names.length
+    : system.particles;
+  const dimension = system.kind === "double_well" ? system.dimension : 3;
   const found: Series[] = [];
   const add = (
     set: ReportInput["samples"],

@@ -1,0 +1,78 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import type { MoleculeConfig } from "../../config/config.ts";
+import type { PairKernel, System } from "../system.ts";
+import { definitionHash } from "../pair_potential.ts";
+import { MoleculeEnergy } from "./energy.ts";
+import { packMolecule } from "./packed.ts";
+import { GAS_CONSTANT } from "./units.ts";
+
+/**
+ * A molecule as a system: U(x) = E(x)/kT with E the energy of its force field (energy.ts). Lengths are
+ * in nm, n = 3, all atoms are distinguishable. Nothing is softened: U_t = U for all t.
+ */
+export class Molecule implements System {
+  readonly name = "molecule";
+  readonly config: MoleculeConfig;
+  readonly particles: number;
+  readonly dimension = 3;
+  readonly degreesOfFreedom: number;
+  readonly identicalParticles: readonly (readonly number[])[] = [];
+  readonly lengthScale = 0.15;
+  readonly definition: string;
+  readonly hash: string;
+  /** kT in kJ/mol. */
+  readonly kT: number;
+  readonly forces: MoleculeEnergy;
+  #packed: PairKernel | null = null;
+
+  constructor(config: MoleculeConfig) {
+    const { forceField, solvent, temperature } = config;
+    this.config = config;
+    this.forces = new MoleculeEnergy(forceField, solvent);
+    const N = this.particles = this.forces.atoms;
+    this.degreesOfFreedom = 3 * (N - 1);
+    this.kT = GAS_CONSTANT * temperature;
+    // Names and titles do not enter the energy.
+    const { atoms, bonds, angles, torsions, lennardJones, exceptions, born } = forceField;
+    const parameters = JSON.stringify([
+      atoms.charges,
+      bonds,
+      angles,
+      torsions,
+      lennardJones,
+      exceptions,
+      solvent === "none" ? null : born,
+    ]);
+    const digest = sha256(new TextEncoder().encode(parameters)).toHex();
+    this.definition = "molecule: U(x) = E(x)/kT, E = bonds + angles + torsions + Coulomb + " +
+      `Lennard-Jones${solvent === "none" ? "" : ` + ${solvent} solvation`}, all pairs, nm and ` +
+      `kJ/mol; N=${N}, n=3, T=${temperature} K, solvent=${solvent}, parameters sha256=${digest}`;
+    this.hash = definitionHash(this.definition);
+  }
+
+  /** Packed on first use: most systems are made for their reference energy alone. */
+  get pairKernel(): PairKernel {
+    return this.#packed ??= packMolecule(this.config, this.kT);
+  }
+
+  energy(positions: Float64Array): number {
+    this.#check(positions);
+    return this.forces.evaluate(positions, null) / this.kT;
+  }
+
+  energyAndGradient(positions: Float64Array, gradient: Float64Array): number {
+    this.#check(positions, gradient);
+    const energy = this.forces.evaluate(positions, gradient);
+    for (let a = 0; a < gradient.length; a++) gradient[a] /= this.kT;
+    return energy / this.kT;
+  }
+
+  #check(...arrays: Float64Array[]): void {
+    for (const { length } of arrays) {
+      if (length === 3 * this.particles) continue;
+      throw new RangeError(
+        `molecule: positions and gradient must have ${3 * this.particles} numbers, got ${length}`,
+      );
+    }
+  }
+}
