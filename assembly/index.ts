@@ -1,7 +1,7 @@
 // The one WebAssembly module: every kernel's exports. Memory is laid out by the host (see
 // src/backends/wasm/memory.ts): it allocates from heapBase() upwards and passes byte addresses.
 export function heapBase(): usize { return __heap_base; }
-export { mathExp, mathI0e, mathI1e, mathLog, mathSincos, mathTanh } from "./math";
+export { mathAtan2, mathExp, mathI0e, mathI1e, mathLog, mathSincos, mathTanh } from "./math";
 export { normalsAt, wordsAt } from "./threefry";
 export {
   exponentialAdjoint, exponentialDisplacement, exponentialScratchBytes,
@@ -13,5 +13,6 @@ export {
 export {
   orbitVmfBatch, orbitVmfParameterGradientBlock, orbitVmfScratchBytes,
 } from "./orbit_vmf";
+export { moleculeEnergiesBatch } from "./molecule_energies";
 export { pairEnergiesBatch } from "./pair_energies";
 export { julepGradient, julepScratchBytes, julepTapeBytes, julepTrajectories } from "./julep";

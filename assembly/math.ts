@@ -185,6 +185,35 @@ const TURN_BITS = memory.data<i32>([1, 2], 16);
   v128.store(sine, v128.xor(v128.bitselect(c, s, odd), sineSign));
 }
 
+// 0 tan π/8, 1 π/4, 2 π/2, 3 π, 4..7 (atan t − t)/t³ in t², highest power first (Cephes atanf).
+const ATAN = memory.data<f32>([
+  0.4142135624, 0.7853981634, 1.5707963268, 3.1415926536,
+  8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1,
+], 16);
+
+/** The angle in [0, π] of the point (x, y), y ≥ 0. At most 3 ulp; NaN gives NaN, (0, 0) NaN. */
+// @ts-ignore: decorator
+@inline export function atan24(y: v128, x: v128): v128 {
+  const width = f32x4.abs(x);
+  const steep = f32x4.gt(y, width);
+  const small = v128.bitselect(width, y, steep);
+  const large = v128.bitselect(y, width, steep);
+  // atan(a/b) = π/4 + atan((a − b)/(a + b)) where a/b > tan π/8.
+  const wide = f32x4.gt(small, f32x4.mul(at(ATAN, 0), large));
+  const t = f32x4.div(
+    v128.bitselect(f32x4.sub(small, large), small, wide),
+    v128.bitselect(f32x4.add(small, large), large, wide),
+  );
+  const z = f32x4.mul(t, t);
+  let p = fma(at(ATAN, 4), z, at(ATAN, 5));
+  p = fma(p, z, at(ATAN, 6));
+  p = fma(p, z, at(ATAN, 7));
+  p = fma(f32x4.mul(p, z), t, t);
+  p = f32x4.add(p, v128.and(wide, at(ATAN, 1)));
+  p = v128.bitselect(f32x4.sub(at(ATAN, 2), p), p, steep);
+  return v128.bitselect(f32x4.sub(at(ATAN, 3), p), p, f32x4.lt(x, f32x4.splat(0)));
+}
+
 // I0 near (x < 6): I0 in x², highest power first (0..8); far: √x·i0e in 1/x (9..15);
 // then the same for I1/x (16..24) and √x·i1e (25..31); 32: 6, 33: 1.
 const BESSEL = memory.data<f32>([
@@ -305,4 +334,11 @@ export function mathI0e(x: usize, out: usize, count: i32): void {
 
 export function mathI1e(x: usize, out: usize, count: i32): void {
   for (let end = x + ((<usize>count) << 4); x < end; x += 16, out += 16) v128.store(out, i1e4(v128.load(x)));
+}
+
+/** The angle of (x, y), y ≥ 0; y and x alternate in `yx` (2·count f32x4). */
+export function mathAtan2(yx: usize, out: usize, count: i32): void {
+  for (let end = yx + ((<usize>count) << 5); yx < end; yx += 32, out += 16) {
+    v128.store(out, atan24(v128.load(yx), v128.load(yx, 16)));
+  }
 }

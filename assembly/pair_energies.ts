@@ -2,10 +2,12 @@
 // systems (lane = system). Same formulas as src/systems/double_well.ts and lennard_jones.ts.
 //
 // kind 0: double well, parameters offset, linear, quadratic, quartic (n = 2 or 3, t unused);
-// kind 1: Lennard-Jones "shifted", kind 2: "beutler", parameters ε, k, alpha (n = 3).
+// kind 1: Lennard-Jones "shifted", kind 2: "beutler", parameters ε, k, alpha (n = 3);
+// kind 3: a molecule, see molecule_energies.ts (n = 3, t unused).
 //
 // Each pair is visited once (Newton's third law). Energies are summed in two levels, per particle and
 // then over particles: one running f32 sum loses digits when thousands of pairs are far apart.
+import { moleculeEnergies } from "./molecule_energies";
 import { fma, fnma } from "./simd";
 
 // Constants of one call, splatted, read back with v128.load inside the loops (see simd.ts):
@@ -31,6 +33,8 @@ const CENTRE = memory.data(3 * 16, 16);
 @inline const SHIFTED: i32 = 1;
 // @ts-ignore: decorator
 @inline const BEUTLER: i32 = 2;
+// @ts-ignore: decorator
+@inline const MOLECULE: i32 = 3;
 
 /** Clears the gradient; CENTRE ← x_com (n = 3). */
 function prepare(x: usize, gradient: usize, N: i32): void {
@@ -197,6 +201,7 @@ function beutler3(x: usize, gradient: usize, N: i32): v128 {
 export function pairEnergies(
   kind: i32, parameters: usize, x: usize, gradient: usize, N: i32, n: i32, t: f32,
 ): v128 {
+  if (kind == MOLECULE) return moleculeEnergies(parameters, x, gradient);
   setConstant(6, 1);
   if (kind == DOUBLE_WELL) {
     const quadratic = load<f32>(parameters, 8);

@@ -133,3 +133,34 @@ eachVariant("sincos: cos and sin of 2πu over a turn and beyond", (kernels) => {
   assert.deepEqual(Array.from(exactly, (v) => v + 0), [1, 0, -1, 0, 0, 1, 0, -1]);
   assert.ok(evaluate(kernels, "mathSincos", [NaN, NaN, NaN, NaN], 2).every(Number.isNaN));
 });
+
+eachVariant(
+  "mathAtan2 keeps its promised accuracy in all directions of the upper half plane",
+  (kernels) => {
+    const { memory, exports } = kernels;
+    const angles = Float64Array.from({ length: POINTS }, (_, k) => Math.PI * (k + 0.5) / POINTS);
+    const yx = new Float32Array(2 * POINTS);
+    // Blocks of four y, then four x, at lengths from 1e-8 to 1e8.
+    angles.forEach((angle, k) => {
+      const length = 10 ** (16 * ((k * 0.618) % 1) - 8);
+      const at = 8 * (k >> 2) + (k & 3);
+      yx[at] = length * Math.sin(angle);
+      yx[at + 4] = length * Math.cos(angle);
+    });
+    const mark = memory.mark();
+    const input = memory.alloc(4 * yx.length);
+    const out = memory.alloc(4 * POINTS);
+    memory.f32(input, yx.length).set(yx);
+    exports.mathAtan2(input, out, POINTS / 4);
+    const values = memory.f32(out, POINTS).slice();
+    memory.release(mark);
+    let error = 0, where = 0;
+    values.forEach((value, k) => {
+      const at = 8 * (k >> 2) + (k & 3);
+      const exact = Math.atan2(yx[at], yx[at + 4]);
+      const e = Math.abs(value - exact) / ulp(exact);
+      if (!(e <= error)) [error, where] = [e, exact];
+    });
+    assert.ok(error <= tolerances.mathAtan2.value, `${error} ulp at ${where}`);
+  },
+);

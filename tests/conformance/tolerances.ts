@@ -32,6 +32,17 @@ export const tolerances = {
     value: 8e-6,
     reason: "relative to 1 + Σ_j |f_ij|: r^-13 times the error of r, one power of r more",
   },
+  mathAtan2: { value: 3, reason: "ulp; Cephes polynomial, one division; seen: 2.53" },
+  moleculeTerms: {
+    value: 3e-6,
+    reason: "relative to 1 kT + Σ|u| of the term's parts: A/r¹² carries 12 times the error of r, " +
+      "r = 0.1 nm from coordinates of 1 nm has an error of 10 u; seen: 1.3e-6",
+  },
+  moleculeForces: {
+    value: 1e-5,
+    reason: "norm of the difference over the norm of the sum of |forces| of all terms: a bond's " +
+      "constant times the rounding of its length; seen: below 3e-6",
+  },
   pairEnergySum: {
     value: 2e-5,
     reason: "relative, 4000 particles on a grid: two levels lose 6e-6, one running sum loses 4e-3",

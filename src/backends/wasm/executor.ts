@@ -63,8 +63,8 @@ export class WasmExecutor implements Executor {
     memory.release(this.#bottom);
     this.#tapes.clear();
     this.#exact = new ExactParts(problem);
-    const { parameters } = this.#exact.system.pairKernel;
-    this.#pairParameters = memory.alloc(4 * Math.max(4, parameters.length));
+    const { parameters, scratch = 0 } = this.#exact.system.pairKernel;
+    this.#pairParameters = memory.alloc(4 * Math.max(4, parameters.length + scratch));
     memory.f32(this.#pairParameters, parameters.length).set(parameters);
     const { exports } = this.#kernels;
     this.#mint = problem.mint ? packMint(exports, memory, problem.mint) : null;

@@ -26,6 +26,8 @@ export interface KernelExports {
   mathLog(x: number, out: number, count: number): void;
   mathTanh(x: number, out: number, count: number): void;
   mathSincos(u: number, out: number, count: number): void;
+  /** y, x in turn (2·count f32x4). */
+  mathAtan2(yx: number, out: number, count: number): void;
   mathI0e(x: number, out: number, count: number): void;
   mathI1e(x: number, out: number, count: number): void;
 
@@ -208,6 +210,15 @@ export interface KernelExports {
     particles: number,
     dimension: number,
     t: number,
+    blocks: number,
+  ): void;
+
+  // molecule_energies.ts: `header` is the address of PairKernel.parameters of a molecule, with scratch.
+  moleculeEnergiesBatch(
+    header: number,
+    x: number,
+    gradient: number,
+    terms: number,
     blocks: number,
   ): void;
 }

@@ -1,0 +1,29 @@
+import type { MoleculeEnergy } from "../../systems/molecule/energy.ts";
+import { TERMS } from "../../systems/molecule/energy.ts";
+
+/** Energies by term and gradients of a batch, kJ/mol and nm. */
+export interface MoleculeBatch {
+  /** (count, 5) in the order of TERMS. */
+  readonly terms: Float64Array;
+  /** (count, N, 3). */
+  readonly gradients: Float64Array;
+}
+
+/** Energies by term and gradients of positions (count, N, 3), one after the other in float64. */
+export function moleculeEnergies(
+  molecule: MoleculeEnergy,
+  positions: Float64Array,
+  count: number,
+): MoleculeBatch {
+  const size = 3 * molecule.atoms;
+  const terms = new Float64Array(count * TERMS.length);
+  const gradients = new Float64Array(count * size);
+  for (let s = 0; s < count; s++) {
+    molecule.evaluate(
+      positions.subarray(s * size, (s + 1) * size),
+      gradients.subarray(s * size, (s + 1) * size),
+      terms.subarray(s * TERMS.length, (s + 1) * TERMS.length),
+    );
+  }
+  return { terms, gradients };
+}

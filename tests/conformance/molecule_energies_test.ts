@@ -1,0 +1,172 @@
+/** assembly/molecule_energies.ts, relaxed and plain, against the float64 molecules. */
+import assert from "node:assert/strict";
+import { moleculeEnergies } from "../../src/backends/reference/molecule_energies.ts";
+import { WasmExecutor } from "../../src/backends/wasm/executor.ts";
+import { MoleculeKernel } from "../../src/backends/wasm/molecule_energies.ts";
+import type { ForceField, Solvent } from "../../src/config/force_field.ts";
+import { RandomStream, Stream } from "../../src/math/random.ts";
+import { createSystem } from "../../src/systems/create.ts";
+import { angleEnergy, bondEnergy, torsionEnergy } from "../../src/systems/molecule/bonded.ts";
+import { MoleculeEnergy, TERMS } from "../../src/systems/molecule/energy.ts";
+import { nonbondedEnergy, pairTable } from "../../src/systems/molecule/nonbonded.ts";
+import { ObcSolvation } from "../../src/systems/molecule/obc.ts";
+import { forceField, frames, molecules, solvents } from "../molecule/data.ts";
+import { tolerances } from "./tolerances.ts";
+import { eachVariant } from "./variants.ts";
+
+const kT = 2.494; // kJ/mol at 300 K
+
+/** The oracles' frames and as many shaken copies, float32 values with atom 0 at the origin. */
+function configurations(name: typeof molecules[number], count: number): Float64Array {
+  const known = frames(name).slice(1).map(({ positions }) => positions);
+  const size = known[0].length;
+  const random = new RandomStream(11, Stream.test, 0);
+  const out = new Float64Array(count * size);
+  for (let s = 0; s < count; s++) {
+    const from = known[s % known.length];
+    for (let a = 0; a < size; a++) {
+      const shaken = s < known.length ? 0 : 0.004 * random.normal();
+      out[s * size + a] = from[a] - from[a % 3] + shaken;
+    }
+    for (let a = size - 1; a >= 0; a--) {
+      out[s * size + a] = Math.fround(out[s * size + a] - out[s * size + a % 3]);
+    }
+  }
+  return out;
+}
+
+/** Sums of absolute parts of each term, and of the norms of the terms' forces: what errors scale by. */
+function scales(field: ForceField, solvent: Solvent, x: Float64Array) {
+  const { bonds, angles, torsions, atoms, born } = field;
+  const size = x.length;
+  let forces = 0;
+  const part = (evaluate: (gradient: Float64Array) => number): number => {
+    const gradient = new Float64Array(size);
+    const energy = evaluate(gradient);
+    forces += Math.hypot(...gradient);
+    return Math.abs(energy);
+  };
+  const unsigned = pairTable(field);
+  for (let p = 0; p < unsigned.b.length; p++) {
+    unsigned.coulomb[p] = Math.abs(unsigned.coulomb[p]);
+    unsigned.b[p] *= -1;
+  }
+  const magnitudes = atoms.charges.map(Math.abs);
+  const terms = [
+    part((g) => bondEnergy(bonds, x, g)),
+    part((g) => angleEnergy(angles, x, g)),
+    torsions.reduce((sum, row) => sum + 2 * Math.abs(row[6]), 0),
+    nonbondedEnergy(unsigned, x, null),
+    solvent === "none" ? 0 : part((g) => new ObcSolvation(solvent, magnitudes, born!).energy(x, g)),
+  ];
+  part((g) => torsionEnergy(torsions, x, g));
+  part((g) => nonbondedEnergy(pairTable(field), x, g));
+  return { terms, forces };
+}
+
+for (const name of molecules) {
+  eachVariant(`moleculeEnergies: ${name} agrees with float64 with every solvent`, (kernels) => {
+    const field = forceField(name);
+    const count = 14;
+    const x = configurations(name, count);
+    const size = x.length / count;
+    for (const solvent of solvents) {
+      const mark = kernels.memory.mark();
+      const got = new MoleculeKernel(kernels, field, solvent).energies(x, count);
+      kernels.memory.release(mark);
+      const exact = moleculeEnergies(new MoleculeEnergy(field, solvent), x, count);
+      for (let s = 0; s < count; s++) {
+        const scale = scales(field, solvent, x.subarray(s * size, (s + 1) * size));
+        TERMS.forEach((term, k) => {
+          const [value, expected] = [got.terms[5 * s + k], exact.terms[5 * s + k]];
+          const error = Math.abs(value - expected) / (kT + scale.terms[k]);
+          assert.ok(
+            error <= tolerances.moleculeTerms.value,
+            `${solvent}, sample ${s}, ${term}: ${value}, exact ${expected}, error ${error}`,
+          );
+        });
+        let error = 0;
+        for (let a = s * size; a < (s + 1) * size; a++) {
+          error += (got.gradients[a] - exact.gradients[a]) ** 2;
+        }
+        error = Math.sqrt(error) / scale.forces;
+        assert.ok(
+          error <= tolerances.moleculeForces.value,
+          `${solvent}, sample ${s}: forces differ by ${error}`,
+        );
+      }
+    }
+  });
+}
+
+eachVariant("moleculeEnergies: every batch size gives each sample the same bits", (kernels) => {
+  const x = configurations("aldp", 130);
+  const size = x.length / 130;
+  for (const solvent of ["none", "obc1"] as const) {
+    const kernel = new MoleculeKernel(kernels, forceField("aldp"), solvent);
+    const all = kernel.energies(x, 130);
+    for (const count of [0, 1, 63, 64, 65]) {
+      // From the end, so that samples also change lanes and neighbours.
+      const some = kernel.energies(x.subarray((130 - count) * size), count);
+      assert.deepEqual(some.terms, all.terms.slice(5 * (130 - count)), `batch ${count}`);
+      assert.deepEqual(some.gradients, all.gradients.slice((130 - count) * size));
+    }
+  }
+});
+
+eachVariant("moleculeEnergies: collisions and NaN are finite or not as in float64", (kernels) => {
+  const finite = (values: Iterable<number>) =>
+    [...values].every((v) => Number.isFinite(Math.fround(v)));
+  for (const solvent of solvents) {
+    const field = forceField("aldp");
+    const molecule = new MoleculeEnergy(field, solvent);
+    const kernel = new MoleculeKernel(kernels, field, solvent);
+    const clean = configurations("aldp", 4);
+    const size = clean.length / 4;
+    const untouched = kernel.energies(clean, 4);
+    // Atom 12 beside atom 1: no bond, no exclusion.
+    for (const gap of [0.05, 0.01, 3e-3, 0, NaN]) {
+      const bad = clean.slice();
+      for (let a = 0; a < 3; a++) bad[size + 36 + a] = bad[size + 3 + a];
+      bad[size + 36] = Math.fround(bad[size + 36] + gap);
+      const exact = moleculeEnergies(molecule, bad, 4);
+      const got = kernel.energies(bad, 4);
+      const where = `${solvent}, gap ${gap}`;
+      assert.equal(finite(got.terms.slice(5, 10)), finite(exact.terms.slice(5, 10)), where);
+      assert.equal(
+        finite(got.gradients.slice(size, 2 * size)),
+        finite(exact.gradients.slice(size, 2 * size)),
+        `gradient: ${where}`,
+      );
+      for (const s of [0, 2, 3]) {
+        assert.deepEqual(
+          got.gradients.slice(s * size, (s + 1) * size),
+          untouched.gradients.slice(s * size, (s + 1) * size),
+          `neighbouring lane: ${where}`,
+        );
+      }
+    }
+  }
+});
+
+Deno.test("the executor's energies job on a molecule: U over kT of the reference", async () => {
+  const config = {
+    kind: "molecule" as const,
+    temperature: 310,
+    solvent: "obc2" as const,
+    forceField: forceField("aldp"),
+  };
+  const system = createSystem(config);
+  const executor = await WasmExecutor.create();
+  executor.prepare({ system: config, mint: null, julep: null });
+  const x = configurations("aldp", 5);
+  const { energies, gradients } = executor.energies({ count: 5, positions: x, t: 1 });
+  executor.dispose();
+  for (let s = 0; s < 5; s++) {
+    const gradient = new Float64Array(66);
+    const exact = system.energyAndGradient(x.slice(66 * s, 66 * (s + 1)), gradient);
+    assert.ok(Math.abs(energies[s] - exact) < 1e-3, `${energies[s]}, exact ${exact}`);
+    const error = Math.hypot(...gradient.map((g, a) => g - gradients[66 * s + a]));
+    assert.ok(error < 1e-4 * Math.hypot(...gradient), `${error}`);
+  }
+});
