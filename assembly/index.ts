@@ -16,3 +16,9 @@ export {
 export { moleculeEnergiesBatch } from "./molecule_energies";
 export { pairEnergiesBatch } from "./pair_energies";
 export { julepGradient, julepScratchBytes, julepTapeBytes, julepTrajectories } from "./julep";
+export { clipForces, levelEnergies } from "./level_energy";
+export { pairFlowBatch } from "./pair_flow";
+export { hmcChains } from "./hmc";
+export {
+  pathAdvance, pathComplete, pathPrior, pathRetreat, pathScratchBytes, pathTryFlow, pathVelocities,
+} from "./path";

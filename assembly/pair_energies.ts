@@ -12,7 +12,8 @@ import { fma, fnma } from "./simd";
 
 // Constants of one call, splatted, read back with v128.load inside the loops (see simd.ts):
 // double well: 0 offset, 1 linear, 2 quadratic, 3 quartic, 4 2·quadratic, 5 4·quartic, 6 one;
-// Lennard-Jones: 0 soft core (α(1 − t)² or 1 − t), 1 c, 2 two·c, 3 ε, 4 −12 ε, 5 k, 6 one, 7 ½ k.
+// Lennard-Jones: 0 soft core (α(1 − t)², a, or 1 − t), 1 c ("shifted") or s, 2 two·c, 3 ε, 4 −12 ε,
+// 5 k, 6 one, 7 ½ k.
 const CONSTANTS = memory.data(8 * 16, 16);
 // Centre of mass of the block at hand.
 const CENTRE = memory.data(3 * 16, 16);
@@ -54,19 +55,19 @@ function prepare(x: usize, gradient: usize, N: i32): void {
   v128.store(CENTRE, f32x4.mul(cz, share), 32);
 }
 
-// Beutler: q = 1/(r⁶ + core), u/ε = q (q − 2), u′/r = −12 ε (q − 1)(q r²)².
+// Beutler: q = 1/(r⁶ + core), u/ε = q (q − 2 s), u′/r = −12 ε (q − s)(q r²)²; s = 1 but on pair paths.
 // @ts-ignore: decorator
 @inline function beutlerQ(squared: v128, one: v128): v128 {
   return f32x4.div(one, fma(f32x4.mul(squared, squared), squared, constant(0)));
 }
 // @ts-ignore: decorator
-@inline function beutlerEnergy(q: v128, one: v128, sum: v128): v128 {
-  return fma(q, f32x4.sub(f32x4.sub(q, one), one), sum);
+@inline function beutlerEnergy(q: v128, s: v128, sum: v128): v128 {
+  return fma(q, f32x4.sub(f32x4.sub(q, s), s), sum);
 }
 // @ts-ignore: decorator
-@inline function beutlerSlope(q: v128, one: v128, squared: v128): v128 {
+@inline function beutlerSlope(q: v128, s: v128, squared: v128): v128 {
   const qr2 = f32x4.mul(q, squared);
-  return f32x4.mul(f32x4.mul(qr2, qr2), f32x4.sub(q, one));
+  return f32x4.mul(f32x4.mul(qr2, qr2), f32x4.sub(q, s));
 }
 
 /**
@@ -98,6 +99,7 @@ function prepare(x: usize, gradient: usize, N: i32): void {
         const dz0 = f32x4.sub(zi, v128.load(to, 32));
         const squared0 = fma(dz0, dz0, fma(dy0, dy0, f32x4.mul(dx0, dx0)));
         const one = constant(6);
+        const s = constant(1);
         const q0 = beutlerQ(squared0, one);
         const dx1 = f32x4.sub(xi, v128.load(to, 48));
         const dy1 = f32x4.sub(yi, v128.load(to, 64));
@@ -105,16 +107,16 @@ function prepare(x: usize, gradient: usize, N: i32): void {
         const squared1 = fma(dz1, dz1, fma(dy1, dy1, f32x4.mul(dx1, dx1)));
         const q1 = beutlerQ(squared1, one);
         const gj = to + distance;
-        own = beutlerEnergy(q0, one, own);
-        const slope0 = beutlerSlope(q0, one, squared0);
+        own = beutlerEnergy(q0, s, own);
+        const slope0 = beutlerSlope(q0, s, squared0);
         gx = fma(slope0, dx0, gx);
         gy = fma(slope0, dy0, gy);
         gz = fma(slope0, dz0, gz);
         v128.store(gj, fnma(slope0, dx0, v128.load(gj)));
         v128.store(gj, fnma(slope0, dy0, v128.load(gj, 16)), 16);
         v128.store(gj, fnma(slope0, dz0, v128.load(gj, 32)), 32);
-        own = beutlerEnergy(q1, one, own);
-        const slope1 = beutlerSlope(q1, one, squared1);
+        own = beutlerEnergy(q1, s, own);
+        const slope1 = beutlerSlope(q1, s, squared1);
         gx = fma(slope1, dx1, gx);
         gy = fma(slope1, dy1, gy);
         gz = fma(slope1, dz1, gz);
@@ -150,8 +152,9 @@ function prepare(x: usize, gradient: usize, N: i32): void {
       } else {
         const one = constant(6);
         const q = beutlerQ(squared, one);
-        own = beutlerEnergy(q, one, own);
-        slope = beutlerSlope(q, one, squared);
+        const s = constant(1);
+        own = beutlerEnergy(q, s, own);
+        slope = beutlerSlope(q, s, squared);
       }
       gx = fma(slope, dx, gx);
       gy = fma(slope, dy, gy);
@@ -237,6 +240,25 @@ export function pairEnergies(
     return shifted3(x, gradient, N);
   }
   setConstant(0, kind == SHIFTED ? 0 : load<f32>(parameters, 8) * left * left);
+  setConstant(1, 1);
+  return beutler3(x, gradient, N);
+}
+
+/**
+ * ε Σ_{i<j} (q² − 2 s q) + ½ k Σ_i |x_i − x_com|², q = 1/(r⁶ + a), of one block (n = 3), the energy of a
+ * pair path's level; overwrites gradient. `parameters`: f32[4], ε, s, a, k.
+ */
+export function softLennardJones(parameters: usize, x: usize, gradient: usize, N: i32): v128 {
+  const epsilon = load<f32>(parameters);
+  const k = load<f32>(parameters, 12);
+  setConstant(0, load<f32>(parameters, 8));
+  setConstant(1, load<f32>(parameters, 4));
+  setConstant(3, epsilon);
+  setConstant(4, -12 * epsilon);
+  setConstant(5, k);
+  setConstant(6, 1);
+  setConstant(7, 0.5 * k);
+  prepare(x, gradient, N);
   return beutler3(x, gradient, N);
 }
 

@@ -4,20 +4,27 @@
  * not O(T), so they stay in plain TypeScript.
  */
 import type { JulepModel } from "../julep/model.ts";
+import { drawGaussianPrior, logGaussianPrior } from "../path/prior.ts";
+import type { PathModel } from "../path/model.ts";
 import { drawMint, MintDensity } from "../mint/mixture.ts";
+import { checkPath } from "../path/check.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
+import { projectGauge } from "./reference/julep.ts";
 import type { DrawJob, PriorDraw, Problem, TrajectoryResult } from "./backend.ts";
 
 export class ExactParts {
   readonly system: System;
   readonly #mixture: MintDensity | null;
   readonly julep: JulepModel | null;
+  readonly #path: PathModel | null;
 
   constructor(problem: Problem) {
     this.system = createSystem(problem.system);
     this.#mixture = problem.mint ? new MintDensity(problem.mint) : null;
     this.julep = problem.julep;
+    this.#path = problem.path ?? null;
+    if (this.#path) checkPath(this.#path, problem.system);
   }
 
   /** The prior; throws when the problem has none. */
@@ -30,6 +37,12 @@ export class ExactParts {
   get transport(): JulepModel {
     if (!this.julep) throw new Error("this job needs a Julep model: prepare(problem) had none");
     return this.julep;
+  }
+
+  /** The path; throws when the problem has none. */
+  get path(): PathModel {
+    if (!this.#path) throw new Error("this job needs a path: prepare(problem) had none");
+    return this.#path;
   }
 
   /** Coordinates of one sample, N·n. */
@@ -49,6 +62,39 @@ export class ExactParts {
 
   priorLogDensity(positions: Float64Array | Float32Array, count: number): Float64Array {
     return this.#each(positions, count, (x) => this.mixture.logDensity(x));
+  }
+
+  /** Draws of the path's prior with the centre of mass at the origin (float32 values), and log q. */
+  drawPathPrior(
+    { seed, first, count }: { seed: number; first: number; count: number },
+  ): { positions: Float64Array; logDensity: Float64Array } {
+    const { particles, dimension } = this.system;
+    const { levels } = this.path;
+    let positions: Float64Array;
+    if (levels.kind === "mixture") {
+      positions = drawMint(this.mixture, seed, first, count);
+      for (let s = 0; s < count; s++) {
+        const x = positions.subarray(s * this.size, (s + 1) * this.size);
+        projectGauge(x, particles, "centre_of_mass");
+        for (let a = 0; a < x.length; a++) x[a] = Math.fround(x[a]);
+      }
+    } else {
+      const { priorVariance } = levels;
+      positions = drawGaussianPrior(seed, first, count, particles, dimension, priorVariance);
+    }
+    return { positions, logDensity: this.pathPriorLogDensity(positions, count) };
+  }
+
+  /** log q of the path's prior. */
+  pathPriorLogDensity(positions: Float64Array | Float32Array, count: number): Float64Array {
+    const { levels } = this.path;
+    if (levels.kind === "mixture") return this.priorLogDensity(positions, count);
+    const { particles, dimension } = this.system;
+    return this.#each(
+      positions,
+      count,
+      (x) => logGaussianPrior(x, 0, particles, dimension, levels.priorVariance),
+    );
   }
 
   targetEnergies(positions: Float64Array | Float32Array, count: number): Float64Array {

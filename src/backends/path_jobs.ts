@@ -38,7 +38,7 @@ export interface PathResult {
   readonly acceptance: Float64Array;
   /**
    * keepIncrements: what each level adds to W, (K, count): log-weights with respect to exp(−U_k),
-   * differenced; the last takes the target itself.
+   * differenced; the last takes the target itself. Forward only. (Tuning redistributes levels by it.)
    */
   readonly increments?: Float64Array;
   readonly cost: PathCost;
@@ -100,7 +100,7 @@ export interface FlowFitResult {
   readonly cost: PathCost;
 }
 
-/** Chooses levels one after another so that each costs the same conditional ESS. */
+/** Keeps, of a fine path, the levels that are as far apart as the conditional ESS allows. */
 export interface AdaptLevelsJob {
   readonly seed: number;
   readonly population: number;
@@ -116,8 +116,8 @@ export interface AdaptLevelsResult {
    * then on, so that log Z of runs along it stays unbiased.
    */
   readonly path: PathModel;
-  /** Positions of the levels on the given path, in (0, 1]. */
-  readonly places: Float64Array;
+  /** Which levels of the given path were kept. */
+  readonly levels: Int32Array;
   readonly cost: PathCost;
 }
 

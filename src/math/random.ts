@@ -19,6 +19,10 @@ export const Stream = {
   resample: 10,
   probe: 11,
   test: 15,
+  pathForward: 16,
+  pathBackward: 17,
+  chain: 18,
+  islandResample: 19,
 } as const;
 export type Stream = (typeof Stream)[keyof typeof Stream];
 

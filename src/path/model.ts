@@ -44,8 +44,8 @@ export interface MixtureLevels {
 }
 
 /**
- * Radial maps of the pair flow, one table a level. A sweep visits all pairs (i < j; in reversed order
- * on odd levels) and moves r = |x_i − x_j| to R_k(r) with the midpoint held. R_k is linear within
+ * Radial maps of the pair flow, one table a level. A sweep visits all pairs (in the order of pairOrder,
+ * flow.ts; from its end on odd levels) and moves r = |x_i − x_j| to R_k(r) with the midpoint held. R_k is linear within
  * cells of `width`, and proportional to r beyond the last node.
  */
 export interface PairFlow {

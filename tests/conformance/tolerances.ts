@@ -47,4 +47,32 @@ export const tolerances = {
     value: 2e-5,
     reason: "relative, 4000 particles on a grid: two levels lose 6e-6, one running sum loses 4e-3",
   },
+  levelEnergies: {
+    value: 6e-6,
+    reason:
+      "relative to 1 + Σ|u_ij| + |log q|: pairEnergies' errors, r⁶ + a once more, and the prior's",
+  },
+  levelGradients: {
+    value: 1.2e-5,
+    reason: "relative to 1 + Σ_j |f_ij| of all particles: pairGradients' error and the prior's",
+  },
+  pairFlowPositions: {
+    value: 4e-6,
+    reason: "absolute, positions of order 3: N − 1 moves of each particle, u·|x| lost in each",
+  },
+  pairFlowDeterminant: {
+    value: 1e-6,
+    reason:
+      "absolute, for each pair of particles: three factors near 1 of error u each, and kinks of R " +
+      "that rounding puts a pair on the other side of",
+  },
+  pathLogWeights: {
+    value: 1e-3,
+    reason: "absolute: increments of order 1 to 10 with error 1e-6 each, grown along the path",
+  },
+  pathPositions: {
+    value: 2e-3,
+    reason: "absolute: differences of 1e-7 grow by the path's instability",
+  },
+  hmcPositions: { value: 1e-4, reason: "absolute: as pathPositions, for a few transitions" },
 } satisfies Record<string, Tolerance>;

@@ -25,6 +25,11 @@ import {
   type TrajectoryResult,
 } from "../backend.ts";
 import { ExactParts } from "../exact.ts";
+import { PathJobs } from "../paths.ts";
+import type { PopulationOptions } from "../population.ts";
+import type { PathModel } from "../../path/model.ts";
+import { ReferenceChains } from "./hmc.ts";
+import { ReferencePathEngine } from "./path.ts";
 import { intoGauge, trajectory, trajectoryGradient, type Transport } from "./julep.ts";
 
 export class ReferenceExecutor implements Executor {
@@ -172,20 +177,40 @@ export class ReferenceExecutor implements Executor {
     };
   }
 
-  paths(_job: PathJob): PathResult {
-    throw new Error("paths: not built yet");
+  /** Paths, islands, fits and chains, on float64 populations. */
+  get #paths(): PathJobs {
+    const parts = this.#parts;
+    const problem = (path: PathModel) => ({
+      system: parts.system,
+      path,
+      drawPrior: (options: PopulationOptions) => parts.drawPathPrior(options),
+      priorLogDensity: (x: Float64Array, gradient: Float64Array) =>
+        parts.mixture.logDensityAndGradient(x, gradient),
+    });
+    return new PathJobs(parts, {
+      engine: (path) => new ReferencePathEngine(problem(path)),
+      chains: (options, positions) => new ReferenceChains(parts.system, options, positions),
+    });
   }
-  island(_job: IslandJob): IslandResult {
-    throw new Error("island: not built yet");
+
+  paths(job: PathJob): PathResult {
+    return this.#paths.paths(job);
   }
-  fitFlow(_job: FlowFitJob): FlowFitResult {
-    throw new Error("fitFlow: not built yet");
+
+  island(job: IslandJob): IslandResult {
+    return this.#paths.island(job);
   }
-  adaptLevels(_job: AdaptLevelsJob): AdaptLevelsResult {
-    throw new Error("adaptLevels: not built yet");
+
+  fitFlow(job: FlowFitJob): FlowFitResult {
+    return this.#paths.fitFlow(job);
   }
-  chains(_job: ChainsJob): ChainsResult {
-    throw new Error("chains: not built yet");
+
+  adaptLevels(job: AdaptLevelsJob): AdaptLevelsResult {
+    return this.#paths.adaptLevels(job);
+  }
+
+  chains(job: ChainsJob): ChainsResult {
+    return this.#paths.chains(job);
   }
 
   dispose(): void {

@@ -33,6 +33,8 @@ import { fromBlocks, type JulepAddresses, packJulepJob, toBlocks } from "./julep
 import type { KernelMemory } from "./memory.ts";
 import { type KernelInstance, loadKernels } from "./module.ts";
 import { type PackedMint, packMint } from "./orbit_vmf.ts";
+import { PathJobs } from "../paths.ts";
+import { WasmPathBackend } from "./path.ts";
 import { Tapes } from "./tapes.ts";
 
 export class WasmExecutor implements Executor {
@@ -360,20 +362,41 @@ export class WasmExecutor implements Executor {
     return result;
   }
 
-  paths(_job: PathJob): PathResult {
-    throw new Error("paths: not built yet");
+  /** A job on paths; whatever it left in the kernels' memory is freed, thrown errors or not. */
+  #onPaths<T>(run: (jobs: PathJobs) => T): T {
+    const parts = this.#parts;
+    const mark = this.#memory.mark();
+    const addresses = {
+      pairKind: parts.system.pairKernel.kind,
+      pairParameters: this.#pairParameters,
+      prior: this.#mint?.address ?? 0,
+      priorScratch: this.#mint?.scratch ?? 0,
+    };
+    try {
+      return run(new PathJobs(parts, new WasmPathBackend(this.#kernels, parts, addresses)));
+    } finally {
+      this.#memory.release(mark);
+    }
   }
-  island(_job: IslandJob): IslandResult {
-    throw new Error("island: not built yet");
+
+  paths(job: PathJob): PathResult {
+    return this.#onPaths((jobs) => jobs.paths(job));
   }
-  fitFlow(_job: FlowFitJob): FlowFitResult {
-    throw new Error("fitFlow: not built yet");
+
+  island(job: IslandJob): IslandResult {
+    return this.#onPaths((jobs) => jobs.island(job));
   }
-  adaptLevels(_job: AdaptLevelsJob): AdaptLevelsResult {
-    throw new Error("adaptLevels: not built yet");
+
+  fitFlow(job: FlowFitJob): FlowFitResult {
+    return this.#onPaths((jobs) => jobs.fitFlow(job));
   }
-  chains(_job: ChainsJob): ChainsResult {
-    throw new Error("chains: not built yet");
+
+  adaptLevels(job: AdaptLevelsJob): AdaptLevelsResult {
+    return this.#onPaths((jobs) => jobs.adaptLevels(job));
+  }
+
+  chains(job: ChainsJob): ChainsResult {
+    return this.#onPaths((jobs) => jobs.chains(job));
   }
 
   dispose(): void {

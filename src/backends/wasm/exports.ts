@@ -221,4 +221,57 @@ export interface KernelExports {
     terms: number,
     blocks: number,
   ): void;
+
+  // level_energy.ts: `levels` is the address of a Levels, packed by src/backends/wasm/path.ts.
+  levelEnergies(
+    levels: number,
+    level: number,
+    x: number,
+    gradient: number,
+    energies: number,
+    blocks: number,
+  ): void;
+  clipForces(
+    force: number,
+    blocks: number,
+    particles: number,
+    dimension: number,
+    clip: number,
+  ): void;
+
+  // pair_flow.ts: `flow` is the address of a PairFlow.
+  pairFlowBatch(
+    flow: number,
+    level: number,
+    x: number,
+    logDeterminant: number,
+    blocks: number,
+    inverse: number,
+  ): void;
+
+  // hmc.ts
+  hmcChains(
+    levels: number,
+    level: number,
+    blocks: number,
+    first: number,
+    x: number,
+    stepSizes: number,
+    jitter: number,
+    leapfrogs: number,
+    step: number,
+    key0: number,
+    key1: number,
+    acceptance: number,
+    scratch: number,
+  ): void;
+
+  // path.ts: `job` is the address of a PathJob.
+  pathScratchBytes(particles: number, dimension: number): number;
+  pathVelocities(job: number, level: number): void;
+  pathPrior(job: number, key0: number, key1: number, factor: number): void;
+  pathAdvance(job: number, level: number): void;
+  pathComplete(job: number, level: number): void;
+  pathRetreat(job: number, level: number): void;
+  pathTryFlow(job: number, level: number, table: number, out: number): void;
 }

@@ -1,0 +1,131 @@
+// Energies of a path's levels on blocks of four systems, U_k and ∂U_k/∂x, and the clipping of forces
+// (method.md section 4). The float64 oracle is src/backends/reference/level_energy.ts.
+import { fma, fnma } from "./simd";
+import { orbitVmf } from "./orbit_vmf";
+import { pairEnergies, softLennardJones } from "./pair_energies";
+
+/** What the host writes, field by field, 4 bytes each (src/backends/wasm/path.ts). */
+@unmanaged
+export class Levels {
+  particles: i32;
+  dimension: i32;
+  /** 0: pair path; 1: mixture of the prior and the system. */
+  kind: i32;
+  /** f32[8] a level, level −1 (the prior) first: ε, s, a, κ or t, -, -, -; Δ, η, √(1 − η²), clip. */
+  rows: usize;
+  /** The system's own pairs, and the prior (mixture only). */
+  pairKind: i32;
+  pairParameters: usize;
+  prior: usize;
+  priorScratch: usize;
+  /** N·n f32x4. */
+  gradient: usize;
+}
+
+// @ts-ignore: decorator
+@inline export function rowOf(levels: Levels, level: i32): usize {
+  return levels.rows + ((<usize>(level + 1)) << 5);
+}
+
+/** U_k of one block; overwrites gradient (N·n f32x4). Level −1 is the prior. */
+export function levelEnergy(levels: Levels, level: i32, x: usize, gradient: usize): v128 {
+  const N = levels.particles;
+  const n = levels.dimension;
+  const row = rowOf(levels, level);
+  if (levels.kind == 0) return softLennardJones(row, x, gradient, N);
+  const t = load<f32>(row);
+  // The ends are exact: a prior that vanishes, or a colliding pair, must not reach them as 0·∞.
+  if (t == 1) return pairEnergies(levels.pairKind, levels.pairParameters, x, gradient, N, n, t);
+  const size = <usize>(N * n) << 4;
+  const weight = f32x4.splat(t - 1);
+  let energy = f32x4.mul(weight, orbitVmf(levels.prior, x, gradient, levels.priorScratch));
+  for (let a: usize = 0; a < size; a += 16) {
+    v128.store(gradient + a, f32x4.mul(weight, v128.load(gradient + a)));
+  }
+  if (t == 0) return energy;
+  const share = f32x4.splat(t);
+  const own = levels.gradient;
+  const target = pairEnergies(levels.pairKind, levels.pairParameters, x, own, N, n, t);
+  for (let a: usize = 0; a < size; a += 16) {
+    v128.store(gradient + a, fma(share, v128.load(own + a), v128.load(gradient + a)));
+  }
+  return fma(share, target, energy);
+}
+
+/** F_i → F_i/√(1 + |F_i|²/c²), then zero mean; c = 0 leaves the force alone. */
+export function clipForce(force: usize, N: i32, n: i32, clip: f32): void {
+  if (clip == 0) return;
+  const inverse = f32x4.splat(1 / (clip * clip));
+  const one = f32x4.splat(1);
+  const stride = <usize>n << 4;
+  const end = force + <usize>N * stride;
+  let sumX = f32x4.splat(0);
+  let sumY = sumX;
+  let sumZ = sumX;
+  for (let at = force; at < end; at += stride) {
+    let x = v128.load(at);
+    let y = v128.load(at, 16);
+    let z = n == 3 ? v128.load(at, 32) : f32x4.splat(0);
+    const norm = fma(z, z, fma(y, y, f32x4.mul(x, x)));
+    const factor = f32x4.div(one, f32x4.sqrt(fma(norm, inverse, one)));
+    x = f32x4.mul(x, factor);
+    y = f32x4.mul(y, factor);
+    z = f32x4.mul(z, factor);
+    sumX = f32x4.add(sumX, x);
+    sumY = f32x4.add(sumY, y);
+    sumZ = f32x4.add(sumZ, z);
+    v128.store(at, x);
+    v128.store(at, y, 16);
+    if (n == 3) v128.store(at, z, 32);
+  }
+  subtractMean(force, end, n, N, sumX, sumY, sumZ);
+}
+
+/** Removes the mean of N rows: the part along the centre of mass. */
+export function centre(v: usize, N: i32, n: i32): void {
+  const stride = <usize>n << 4;
+  const end = v + <usize>N * stride;
+  let sumX = f32x4.splat(0);
+  let sumY = sumX;
+  let sumZ = sumX;
+  for (let at = v; at < end; at += stride) {
+    sumX = f32x4.add(sumX, v128.load(at));
+    sumY = f32x4.add(sumY, v128.load(at, 16));
+    if (n == 3) sumZ = f32x4.add(sumZ, v128.load(at, 32));
+  }
+  subtractMean(v, end, n, N, sumX, sumY, sumZ);
+}
+
+// @ts-ignore: decorator
+@inline function subtractMean(
+  v: usize, end: usize, n: i32, N: i32, sumX: v128, sumY: v128, sumZ: v128,
+): void {
+  const share = f32x4.splat(<f32>(1.0 / <f64>N));
+  for (let at = v; at < end; at += <usize>n << 4) {
+    v128.store(at, fnma(share, sumX, v128.load(at)));
+    v128.store(at, fnma(share, sumY, v128.load(at, 16)), 16);
+    if (n == 3) v128.store(at, fnma(share, sumZ, v128.load(at, 32)), 32);
+  }
+}
+
+/** levelEnergy of `blocks` blocks, gradients as they are (not clipped). energies: `blocks` f32x4. */
+export function levelEnergies(
+  address: usize, level: i32, x: usize, gradient: usize, energies: usize, blocks: i32,
+): void {
+  const levels = changetype<Levels>(address);
+  const size = <usize>(levels.particles * levels.dimension) << 4;
+  for (let b = 0; b < blocks; b++) {
+    v128.store(energies, levelEnergy(levels, level, x, gradient));
+    x += size;
+    gradient += size;
+    energies += 16;
+  }
+}
+
+/** clipForce of `blocks` blocks, for the tests. */
+export function clipForces(force: usize, blocks: i32, N: i32, n: i32, clip: f32): void {
+  for (let b = 0; b < blocks; b++) {
+    clipForce(force, N, n, clip);
+    force += <usize>(N * n) << 4;
+  }
+}

@@ -1,0 +1,500 @@
+/** Host side of assembly/path.ts, hmc.ts, pair_flow.ts and level_energy.ts: packs paths, moves populations. */
+import { Stream, streamKey } from "../../math/random.ts";
+import { flowTable, pairOrder } from "../../path/flow.ts";
+import { levelCount, type PairFlow, type PathModel } from "../../path/model.ts";
+import { LANES } from "../backend.ts";
+import type { ExactParts } from "../exact.ts";
+import type {
+  ChainPopulation,
+  Evaluation,
+  PathBackend,
+  PathEngine,
+  Population,
+  PopulationOptions,
+} from "../population.ts";
+import { CHAIN_JITTER } from "../reference/hmc.ts";
+import { fromBlocks, type JulepAddresses, toBlocks } from "./julep.ts";
+import type { KernelInstance } from "./module.ts";
+
+/** Fields of Levels, PairFlow and PathJob in assembly/, 4 bytes each. */
+const LEVELS_FIELDS = 9;
+const FLOW_FIELDS = 8;
+const JOB_FIELDS = 14;
+
+/** Where the system's pairs and the prior stand in the kernels' memory. */
+export type PathAddresses = Pick<
+  JulepAddresses,
+  "pairKind" | "pairParameters" | "prior" | "priorScratch"
+>;
+
+/**
+ * Deviations of a flow's table as the kernel reads them, (cells + 1, 2): R − r at each node and R′ − 1
+ * of the cell above it; the last is the tail, proportional to r.
+ */
+export function packFlowTable(table: Float64Array, width: number): Float32Array {
+  const cells = table.length - 1;
+  const out = new Float32Array(2 * (cells + 1));
+  for (let c = 0; c <= cells; c++) {
+    out[2 * c] = table[c] - c * width;
+    out[2 * c + 1] = c < cells
+      ? (table[c + 1] - table[c]) / width - 1
+      : table[cells] / (cells * width) - 1;
+  }
+  return out;
+}
+
+/** The f32[8] of every level, the prior (level −1) first; see Levels in assembly/level_energy.ts. */
+export function packLevels(path: PathModel): Float32Array {
+  const K = levelCount(path);
+  const { levels } = path;
+  const rows = new Float32Array(8 * (K + 1));
+  rows.set(levels.kind === "mixture" ? [0] : [0, 1, 1, 1 / levels.priorVariance]);
+  for (let k = 0; k < K; k++) {
+    const eta = Math.exp(-path.friction[k] * path.stepSize[k]);
+    rows.set(
+      levels.kind === "mixture" ? [levels.times[k], 0, 0, 0] : [
+        levels.depth[k],
+        levels.attraction[k],
+        levels.softness[k],
+        levels.confinement[k],
+      ],
+      8 * (k + 1),
+    );
+    rows.set([path.stepSize[k], eta, Math.sqrt(1 - eta * eta), path.clip[k]], 8 * (k + 1) + 4);
+  }
+  return rows;
+}
+
+/** Makes engines and chains on one kernel instance. What they allocate is freed by `dispose`. */
+export class WasmPathBackend implements PathBackend {
+  readonly #kernels: KernelInstance;
+  readonly #parts: ExactParts;
+  readonly #addresses: PathAddresses;
+
+  constructor(kernels: KernelInstance, parts: ExactParts, addresses: PathAddresses) {
+    this.#kernels = kernels;
+    this.#parts = parts;
+    this.#addresses = addresses;
+  }
+
+  engine(path: PathModel): PathEngine {
+    return new WasmPathEngine(this.#kernels, this.#parts, this.#addresses, path);
+  }
+
+  chains(options: PopulationOptions, positions: Float64Array): ChainPopulation {
+    return new WasmChains(this.#kernels, this.#parts, this.#addresses, options, positions);
+  }
+}
+
+/** Writes the Levels structure; returns its address. */
+export function writeLevels(
+  { memory }: KernelInstance,
+  parts: ExactParts,
+  addresses: PathAddresses,
+  kind: 0 | 1,
+  packed: Float32Array,
+): number {
+  const rows = memory.alloc(4 * packed.length);
+  const gradient = memory.alloc(16 * parts.size);
+  const levels = memory.alloc(4 * LEVELS_FIELDS);
+  memory.f32(rows, packed.length).set(packed);
+  memory.i32(levels, LEVELS_FIELDS).set([
+    parts.system.particles,
+    parts.system.dimension,
+    kind,
+    rows,
+    addresses.pairKind,
+    addresses.pairParameters,
+    addresses.prior,
+    addresses.priorScratch,
+    gradient,
+  ]);
+  return levels;
+}
+
+/** Writes the PairFlow structure with its tables and the order of a sweep. */
+export function writeFlow(
+  { memory }: KernelInstance,
+  flow: PairFlow,
+  particles: number,
+  dimension: number,
+): { address: number; tables: number } {
+  const { cells, width } = flow;
+  const levels = flow.tables.length / (cells + 1);
+  const order = pairOrder(particles);
+  const orderAt = memory.alloc(4 * order.length);
+  const tables = memory.alloc(8 * (cells + 1) * levels);
+  const address = memory.alloc(4 * FLOW_FIELDS);
+  memory.i32(orderAt, order.length).set(order.map((i) => 16 * dimension * i));
+  memory.i32(address, FLOW_FIELDS).set([
+    dimension,
+    cells,
+    0, // width and its inverse, floats: below
+    0,
+    orderAt,
+    order.length / 2,
+    tables,
+    particles * dimension,
+  ]);
+  memory.f32(address + 8, 2).set([width, 1 / width]);
+  const packed = memory.f32(tables, 2 * (cells + 1) * levels);
+  for (let k = 0; k < levels; k++) {
+    packed.set(packFlowTable(flowTable(flow, k), width), 2 * (cells + 1) * k);
+  }
+  return { address, tables };
+}
+
+class WasmPathEngine implements PathEngine {
+  readonly #kernels: KernelInstance;
+  readonly #parts: ExactParts;
+  readonly #path: PathModel;
+  readonly #mark: number;
+  readonly #levels: number;
+  readonly #flow: number = 0;
+  readonly #tables: number = 0;
+  readonly #scratch: number;
+
+  constructor(
+    kernels: KernelInstance,
+    parts: ExactParts,
+    addresses: PathAddresses,
+    path: PathModel,
+  ) {
+    const { memory, exports } = kernels;
+    this.#kernels = kernels;
+    this.#parts = parts;
+    this.#path = path;
+    this.#mark = memory.mark();
+    if (path.levels.kind === "mixture" && addresses.prior === 0) {
+      throw new Error("this path needs a Mint prior: prepare(problem) had none");
+    }
+    const kind = path.levels.kind === "mixture" ? 1 : 0;
+    this.#levels = writeLevels(kernels, parts, addresses, kind, packLevels(path));
+    const { particles, dimension } = parts.system;
+    this.#scratch = memory.alloc(exports.pathScratchBytes(particles, dimension));
+    if (!path.flow) return;
+    const written = writeFlow(kernels, path.flow, particles, dimension);
+    this.#flow = written.address;
+    this.#tables = written.tables;
+  }
+
+  fromPrior(options: PopulationOptions): Population {
+    const population = this.#population(options, Stream.pathForward);
+    const { levels } = this.#path;
+    if (levels.kind === "mixture") {
+      const { positions, logDensity } = this.#parts.drawPathPrior(options);
+      population.setPositions(positions);
+      population.setAccumulated(logDensity.map((l) => -l));
+    } else {
+      const key = streamKey(options.seed, Stream.prior);
+      const scale = Math.sqrt(levels.priorVariance);
+      this.#kernels.exports.pathPrior(population.address, key[0], key[1], scale);
+      const density = this.#parts.pathPriorLogDensity(population.positions(), options.count);
+      population.setAccumulated(density.map((l) => -l));
+    }
+    return population;
+  }
+
+  fromTarget(options: PopulationOptions, positions: Float64Array): Population {
+    const population = this.#population(options, Stream.pathBackward);
+    population.setPositions(positions);
+    population.setAccumulated(new Float64Array(options.count));
+    return population;
+  }
+
+  #population(options: PopulationOptions, stream: Stream): WasmPopulation {
+    const { particles, dimension } = this.#parts.system;
+    return new WasmPopulation(this.#kernels, this.#path, particles, dimension, options, stream, {
+      levels: this.#levels,
+      flow: this.#flow,
+      scratch: this.#scratch,
+    });
+  }
+
+  evaluate(level: number, positions: Float32Array, count: number): Evaluation {
+    const { memory, exports } = this.#kernels;
+    const mark = memory.mark();
+    const size = this.#parts.size;
+    const blocks = Math.ceil(count / LANES);
+    const length = blocks * LANES * size;
+    const x = memory.alloc(4 * length);
+    const gradient = memory.alloc(4 * length);
+    const energy = memory.alloc(4 * blocks * LANES);
+    toBlocks(positions, count, size, memory.f32(x, length));
+    exports.levelEnergies(this.#levels, level, x, gradient, energy, blocks);
+    const gradients = new Float64Array(count * size);
+    fromBlocks(memory.f32(gradient, length), count, size, gradients);
+    const energies = Float64Array.from(memory.f32(energy, count));
+    memory.release(mark);
+    return { energies, gradients };
+  }
+
+  evaluateAfterFlow(
+    level: number,
+    table: Float64Array,
+    positions: Float32Array,
+    count: number,
+  ): Float64Array {
+    const { memory, exports } = this.#kernels;
+    const mark = memory.mark();
+    const packed = packFlowTable(table, this.#path.flow!.width);
+    const at = memory.alloc(4 * packed.length);
+    memory.f32(at, packed.length).set(packed);
+    const population = this.#population({ seed: 0, first: 0, count }, Stream.pathForward);
+    population.setPositions(positions);
+    const out = memory.alloc(4 * Math.ceil(count / LANES) * LANES);
+    exports.pathTryFlow(population.address, level, at, out);
+    const values = Float64Array.from(memory.f32(out, count));
+    memory.release(mark);
+    return values;
+  }
+
+  setFlow(level: number, table: Float64Array): void {
+    const packed = packFlowTable(table, this.#path.flow!.width);
+    const at = this.#tables + 4 * packed.length * level;
+    this.#kernels.memory.f32(at, packed.length).set(packed);
+  }
+
+  dispose(): void {
+    this.#kernels.memory.release(this.#mark);
+  }
+}
+
+class WasmPopulation implements Population {
+  readonly count: number;
+  readonly address: number;
+  readonly #kernels: KernelInstance;
+  readonly #size: number;
+  readonly #dimension: number;
+  readonly #padded: number;
+  readonly #mark: number;
+  readonly #x: number;
+  readonly #v: number = 0;
+  readonly #kick: number = 0;
+  readonly #accumulated: number;
+  readonly #energies: number;
+  readonly #acceptance: number;
+  readonly #adjusted: boolean;
+  #level = -1;
+
+  constructor(
+    kernels: KernelInstance,
+    path: PathModel,
+    particles: number,
+    dimension: number,
+    { seed, first, count }: PopulationOptions,
+    stream: Stream,
+    shared: { levels: number; flow: number; scratch: number },
+  ) {
+    const { memory, exports } = kernels;
+    this.count = count;
+    this.#kernels = kernels;
+    this.#size = particles * dimension;
+    this.#dimension = dimension;
+    this.#adjusted = path.kernel === "adjusted";
+    this.#mark = memory.mark();
+    const blocks = Math.ceil(count / LANES);
+    this.#padded = blocks * LANES;
+    const bytes = 4 * this.#padded * this.#size;
+    this.#x = memory.alloc(bytes);
+    if (!this.#adjusted) {
+      this.#v = memory.alloc(bytes);
+      this.#kick = memory.alloc(bytes);
+    }
+    this.#accumulated = memory.alloc(8 * this.#padded);
+    this.#energies = memory.alloc(4 * this.#padded);
+    this.#acceptance = memory.alloc(4 * this.#padded);
+    this.address = memory.alloc(4 * JOB_FIELDS);
+    const [key0, key1] = streamKey(seed, stream);
+    memory.i32(this.address, JOB_FIELDS).set([
+      shared.levels,
+      shared.flow,
+      path.leapfrogs,
+      key0,
+      key1,
+      blocks,
+      first,
+      this.#x,
+      this.#v,
+      this.#kick,
+      this.#accumulated,
+      this.#energies,
+      this.#acceptance,
+      shared.scratch,
+    ]);
+    memory.f32(this.#acceptance, this.#padded).fill(0);
+    if (!this.#adjusted) exports.pathVelocities(this.address, levelCount(path));
+  }
+
+  get accepted(): number {
+    if (!this.#adjusted) return 0;
+    let sum = 0;
+    for (const p of this.#kernels.memory.f32(this.#acceptance, this.count)) sum += p;
+    return sum;
+  }
+
+  /** Sample-major positions (count, N, n), put in the gauge. */
+  setPositions(positions: ArrayLike<number>): void {
+    const centred = centredPositions(positions, this.count, this.#size, this.#dimension);
+    const length = this.#padded * this.#size;
+    toBlocks(centred, this.count, this.#size, this.#kernels.memory.f32(this.#x, length));
+  }
+
+  setAccumulated(values: Float64Array): void {
+    this.#kernels.memory.f64(this.#accumulated, this.#padded).fill(0).set(values);
+  }
+
+  advance(level: number): void {
+    if (this.#level >= 0) this.complete();
+    this.#level = level;
+    this.#kernels.exports.pathAdvance(this.address, level);
+  }
+
+  complete(): void {
+    if (this.#level < 0) return;
+    this.#kernels.exports.pathComplete(this.address, this.#level);
+    this.#level = -1;
+  }
+
+  retreat(level: number): void {
+    this.#kernels.exports.pathRetreat(this.address, level);
+  }
+
+  logWeights(): Float64Array {
+    const energies = this.#kernels.memory.f32(this.#energies, this.count);
+    return this.accumulated().map((w, s) => w - energies[s]);
+  }
+
+  resample(ancestors: Int32Array): void {
+    const { memory } = this.#kernels;
+    for (const at of this.#adjusted ? [this.#x] : [this.#x, this.#v, this.#kick]) {
+      gather(memory.f32(at, this.#padded * this.#size), ancestors, this.#size);
+    }
+    const energies = memory.f32(this.#energies, this.#padded);
+    const chosen = Float32Array.from(ancestors, (s) => energies[s]);
+    energies.set(chosen);
+    this.setAccumulated(Float64Array.from(chosen));
+  }
+
+  accumulated(): Float64Array {
+    return this.#kernels.memory.f64(this.#accumulated, this.count).slice();
+  }
+
+  positions(): Float32Array {
+    const out = new Float32Array(this.count * this.#size);
+    const blocks = this.#kernels.memory.f32(this.#x, this.#padded * this.#size);
+    fromBlocks(blocks, this.count, this.#size, out);
+    return out;
+  }
+
+  dispose(): void {
+    this.#kernels.memory.release(this.#mark);
+  }
+}
+
+/** Sample s of a (blocks, size, LANES) array becomes a copy of sample ancestors[s]. */
+function gather(values: Float32Array, ancestors: Int32Array, size: number): void {
+  const before = values.slice();
+  for (let s = 0; s < ancestors.length; s++) {
+    if (ancestors[s] === s) continue;
+    const to = (s - s % LANES) * size + s % LANES;
+    const from = (ancestors[s] - ancestors[s] % LANES) * size + ancestors[s] % LANES;
+    for (let a = 0; a < size * LANES; a += LANES) values[to + a] = before[from + a];
+  }
+}
+
+/** A copy with every sample's centre of mass at the origin. */
+function centredPositions(
+  positions: ArrayLike<number>,
+  count: number,
+  size: number,
+  dimension: number,
+): Float64Array {
+  const out = Float64Array.from(positions).subarray(0, count * size);
+  const particles = size / dimension;
+  for (let s = 0; s < count; s++) {
+    for (let a = 0; a < dimension; a++) {
+      let mean = 0;
+      for (let i = a; i < size; i += dimension) mean += out[s * size + i] / particles;
+      for (let i = a; i < size; i += dimension) out[s * size + i] -= mean;
+    }
+  }
+  return out;
+}
+
+class WasmChains implements ChainPopulation {
+  readonly acceptance: Float64Array;
+  readonly #kernels: KernelInstance;
+  readonly #options: PopulationOptions;
+  readonly #size: number;
+  readonly #mark: number;
+  readonly #levels: number;
+  readonly #x: number;
+  readonly #stepSizes: number;
+  readonly #accepted: number;
+  readonly #scratch: number;
+
+  constructor(
+    kernels: KernelInstance,
+    parts: ExactParts,
+    addresses: PathAddresses,
+    options: PopulationOptions,
+    positions: Float64Array,
+  ) {
+    const { memory, exports } = kernels;
+    const { particles, dimension } = parts.system;
+    this.#kernels = kernels;
+    this.#options = options;
+    this.#size = parts.size;
+    this.#mark = memory.mark();
+    const padded = Math.ceil(options.count / LANES) * LANES;
+    // One level, the target: a mixture at t = 1, with no clipping.
+    const target = new Float32Array(16);
+    target[8] = 1;
+    this.#levels = writeLevels(kernels, parts, addresses, 1, target);
+    this.#x = memory.alloc(4 * padded * this.#size);
+    this.#stepSizes = memory.alloc(4 * padded);
+    this.#accepted = memory.alloc(4 * padded);
+    this.#scratch = memory.alloc(exports.pathScratchBytes(particles, dimension));
+    this.acceptance = new Float64Array(options.count);
+    const centred = centredPositions(positions, options.count, this.#size, dimension);
+    toBlocks(centred, options.count, this.#size, memory.f32(this.#x, padded * this.#size));
+    memory.f32(this.#stepSizes, padded).fill(0);
+  }
+
+  transition(step: number, stepSizes: Float64Array, leapfrogs: number): void {
+    const { memory, exports } = this.#kernels;
+    const { seed, first, count } = this.#options;
+    const [key0, key1] = streamKey(seed, Stream.chain);
+    memory.f32(this.#stepSizes, count).set(stepSizes);
+    exports.hmcChains(
+      this.#levels,
+      0,
+      Math.ceil(count / LANES),
+      first,
+      this.#x,
+      this.#stepSizes,
+      CHAIN_JITTER,
+      leapfrogs,
+      step,
+      key0,
+      key1,
+      this.#accepted,
+      this.#scratch,
+    );
+    this.acceptance.set(memory.f32(this.#accepted, count));
+  }
+
+  positions(): Float32Array {
+    const { count } = this.#options;
+    const out = new Float32Array(count * this.#size);
+    const padded = Math.ceil(count / LANES) * LANES;
+    const blocks = this.#kernels.memory.f32(this.#x, padded * this.#size);
+    fromBlocks(blocks, count, this.#size, out);
+    return out;
+  }
+
+  dispose(): void {
+    this.#kernels.memory.release(this.#mark);
+  }
+}

@@ -1,0 +1,196 @@
+/** Whole annealed paths, islands and fits: every backend against the float64 reference. */
+import assert from "node:assert/strict";
+import type { PathJob, PathResult, Problem } from "../../src/backends/backend.ts";
+import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
+import { preset } from "../../src/config/presets.ts";
+import { initialiseMint } from "../../src/mint/start.ts";
+import { clusterPath } from "../../src/path/cluster.ts";
+import { mixturePath } from "../../src/path/mixture.ts";
+import type { PathKernelName, PathModel } from "../../src/path/model.ts";
+import { pickLevels } from "../../src/path/pick.ts";
+import { createSystem } from "../../src/systems/create.ts";
+import { dw4, lennardJones, randomFlow, scattered } from "../path/helpers.ts";
+import { eachBackend } from "./backends.ts";
+import { tolerances } from "./tolerances.ts";
+
+const mint = { ...preset("dw4").mint, components: 6 };
+const dw4Prior = initialiseMint(createSystem(dw4), mint, 4);
+/**
+ * Shrinks and grows by 0.3 % in turn (all pairs do: 4 % for LJ-13), and bends little: a kink that
+ * rounding crosses moves log|J|, see pair_flow_test.ts.
+ */
+function gentle(path: PathModel): PathModel {
+  const flow = randomFlow(path.stepSize.length, 900, 0.01, 0.0005, 6);
+  const factor = (at: number) => Math.floor(at / 901) % 2 ? 1.003 : 0.997;
+  return { ...path, flow: { ...flow, tables: flow.tables.map((r, at) => factor(at) * r) } };
+}
+
+function cases(kernel: PathKernelName): [string, Problem][] {
+  const pair = (N: number, levels: number, flow: boolean): Problem => {
+    const path = clusterPath(lennardJones(N), { kernel, levels, leapfrogs: 2 });
+    return {
+      system: lennardJones(N),
+      mint: null,
+      julep: null,
+      path: flow ? gentle(path) : path,
+    };
+  };
+  const mixture = (flow: boolean): Problem => {
+    const path = mixturePath({ kernel, levels: 20, stepSize: 0.1, clip: 40 });
+    return { system: dw4, mint: dw4Prior, julep: null, path: flow ? gentle(path) : path };
+  };
+  return [
+    ["lj13", pair(13, 30, false)],
+    ["lj13 with flow", pair(13, 30, true)],
+    ["dw4", mixture(false)],
+    ["dw4 with flow", mixture(true)],
+  ];
+}
+
+const forward = (count: number, first = 0): PathJob => ({
+  seed: 5,
+  first,
+  count,
+  direction: "forward",
+  keepIncrements: true,
+});
+
+function close(got: ArrayLike<number>, exact: ArrayLike<number>, value: number, what: string) {
+  assert.equal(got.length, exact.length, what);
+  for (let a = 0; a < exact.length; a++) {
+    // Absolute, and relative for the log-weights of paths that collided (thousands).
+    const allowed = value * Math.max(1, Math.abs(exact[a]) / 100);
+    assert.ok(
+      Math.abs(got[a] - exact[a]) <= allowed,
+      `${what}[${a}]: ${got[a]}, exact ${exact[a]}`,
+    );
+  }
+}
+
+for (const kernel of ["underdamped", "adjusted"] as const) {
+  for (const [name, problem] of cases(kernel)) {
+    const count = 6;
+    const reference = new ReferenceExecutor();
+    reference.prepare(problem);
+    let paths: PathResult | undefined;
+    const there = () => (paths ??= reference.paths(forward(count)));
+
+    eachBackend(`${kernel} paths of ${name}: forward and backward as in float64`, (executor) => {
+      executor.prepare(problem);
+      const exact = there();
+      const got = executor.paths(forward(count));
+      close(got.priorPositions, exact.priorPositions, 1e-5, "prior positions");
+      close(got.positions, exact.positions, tolerances.pathPositions.value, "positions");
+      close(got.logWeights, exact.logWeights, tolerances.pathLogWeights.value, "log-weights");
+      close(got.increments!, exact.increments!, tolerances.pathLogWeights.value, "increments");
+      close(got.acceptance, exact.acceptance, 1e-3, "acceptance");
+      assert.deepEqual(got.cost, exact.cost);
+      const back: PathJob = {
+        ...forward(count),
+        direction: "backward",
+        positions: Float64Array.from(exact.positions),
+      };
+      const [fast, slow] = [executor.paths(back), reference.paths(back)];
+      close(fast.logWeights, slow.logWeights, tolerances.pathLogWeights.value, "backward");
+      close(fast.priorPositions, slow.priorPositions, tolerances.pathPositions.value, "prior end");
+    });
+
+    eachBackend(
+      `${kernel} paths of ${name}: nothing depends on the split into jobs`,
+      (executor) => {
+        executor.prepare(problem);
+        const all = executor.paths(forward(20));
+        const parts = [executor.paths(forward(8)), executor.paths(forward(12, 8))];
+        for (const field of ["logWeights", "energies", "positions"] as const) {
+          assert.deepEqual(parts.flatMap((p) => [...p[field]]), [...all[field]], field);
+        }
+        // An island that never resamples is the same paths.
+        const island = executor.island({ seed: 5, island: 0, population: 20, threshold: 0 });
+        assert.deepEqual(island.logWeights, all.logWeights);
+        assert.deepEqual(island.positions, all.positions);
+        assert.deepEqual([...island.ancestors], Array.from({ length: 20 }, (_, s) => s));
+      },
+    );
+  }
+}
+
+for (const kernel of ["underdamped", "adjusted"] as const) {
+  // Two nearly equal paths of many unstable particles part soon: a few levels, from equal positions.
+  const system = lennardJones(55);
+  const whole = clusterPath(system, { kernel, levels: 100 });
+  const last = pickLevels(whole, Int32Array.of(70, 80, 90, 97, 98, 99));
+  const problem: Problem = { system, mint: null, julep: null, path: gentle(last) };
+  const positions = scattered(55, 3, 5, 9, 1.1, 0.03);
+  const job: PathJob = { seed: 5, first: 4, count: 5, direction: "backward", positions };
+  eachBackend(`${kernel} paths of lj55 with flow: backward as in float64`, (executor) => {
+    const [exact, got] = [new ReferenceExecutor(), executor].map((e) => {
+      e.prepare(problem);
+      return e.paths(job);
+    });
+    close(got.priorPositions, exact.priorPositions, 1e-4, "prior end");
+    close(got.logWeights, exact.logWeights, tolerances.pathLogWeights.value, "log-weights");
+  });
+}
+
+const lj13 = (kernel: PathKernelName): Problem => ({
+  system: lennardJones(13),
+  mint: null,
+  julep: null,
+  path: clusterPath(lennardJones(13), { kernel, levels: 12 }),
+});
+
+for (const kernel of ["underdamped", "adjusted"] as const) {
+  eachBackend(`${kernel} island: resampled as in float64`, (executor) => {
+    const problem = lj13(kernel);
+    const reference = new ReferenceExecutor();
+    const job = { seed: 8, island: 3, population: 24, threshold: 0.9 };
+    const [exact, got] = [reference, executor].map((e) => {
+      e.prepare(problem);
+      return e.island(job);
+    });
+    assert.ok(exact.resampled.length >= 2, "the test wants resampling");
+    assert.deepEqual(got.resampled, exact.resampled);
+    assert.deepEqual(got.ancestors, exact.ancestors);
+    assert.equal(got.distinctAncestors, exact.distinctAncestors);
+    close(got.ess, exact.ess, 1e-3, "ESS");
+    close([got.logZ], [exact.logZ], 1e-3, "log Z");
+    close(got.logWeights, exact.logWeights, 1e-3, "log-weights");
+    // Descendants of one ancestor carry one family's weight.
+    assert.ok(got.distinctAncestors < 24 && got.effectiveAncestors <= got.distinctAncestors);
+  });
+
+  eachBackend(`${kernel}: the fitted flow and the adapted levels as in float64`, (executor) => {
+    const problem = lj13(kernel);
+    const reference = new ReferenceExecutor();
+    const job = { seed: 8, population: 96, threshold: 0 };
+    const pilot = { seed: 8, population: 64, conditionalEss: 0.3, maximum: 12 };
+    const [exact, got] = [reference, executor].map((e) => {
+      e.prepare(problem);
+      return { fit: e.fitFlow(job), adapted: e.adaptLevels(pilot) };
+    });
+    // Levels follow each other: the first ones must be equal, later ones rest on moved samples.
+    const nodes = exact.fit.flow.cells + 1;
+    close(
+      got.fit.flow.tables.subarray(0, 3 * nodes),
+      exact.fit.flow.tables.subarray(0, 3 * nodes),
+      2e-2,
+      "tables",
+    );
+    close(got.fit.explained.subarray(0, 3), exact.fit.explained.subarray(0, 3), 1e-2, "explained");
+    assert.ok(exact.fit.explained[0] > 0.5, "the flow must explain something");
+    assert.deepEqual(got.adapted.levels.slice(0, 3), exact.adapted.levels.slice(0, 3));
+    assert.ok(exact.adapted.levels.length < 12);
+    assert.equal(exact.adapted.levels.at(-1), 11);
+  });
+}
+
+eachBackend("a job that fails frees its memory, and the next one runs", (executor) => {
+  const problem = lj13("underdamped");
+  executor.prepare(problem);
+  const before = executor.paths(forward(8)).logWeights;
+  assert.throws(() => executor.island({ seed: 1, island: 0, population: 6, threshold: 0.5 }), {
+    name: "InputError",
+    message: "population must be a multiple of 4, at least 8, got 6",
+  });
+  assert.deepEqual(executor.paths(forward(8)).logWeights, before);
+});
