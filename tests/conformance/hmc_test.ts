@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import type { ChainsJob } from "../../src/backends/backend.ts";
 import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
-import type { SystemConfig } from "../../src/config/config.ts";
+import type { DoubleWellConfig, LennardJonesConfig } from "../../src/config/config.ts";
 import { dw4, lennardJones, scattered } from "../path/helpers.ts";
 import { eachBackend } from "./backends.ts";
 import { tolerances } from "./tolerances.ts";
 
-const cases: [string, SystemConfig, number, number][] = [
+const cases: [string, DoubleWellConfig | LennardJonesConfig, number, number][] = [
   ["dw4", dw4, 4, 0.05],
   ["lj13", lennardJones(13), 1.1, 0.02],
   ["lj55", lennardJones(55), 1.1, 0.02],
