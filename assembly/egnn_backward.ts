@@ -1,9 +1,10 @@
 // Parameter gradient of the network on a block of four systems, after a forward pass that stored its
-// activations. Positions and times are constants. Gradients go to the flat layout of
+// activations. Times are constants, and so are positions without gatherPositions. Gradients go to the flat layout of
 // src/julep/egnn.ts, summed over the four systems. The oracle is src/backends/reference/egnn.ts.
 import { fma, fnma } from "./simd";
 import { gemm, gemmAdd, gemmGradient } from "./gemm";
 import { scaledDistance, storeTransposed } from "./egnn";
+import { addEdgePositions, addRadiusPositions } from "./egnn_input";
 import {
   channelTransposed, driftWeights, EDGE_CHUNK, edgePanels, EgnnNetwork, EgnnScratch,
   flatEdgeBias, flatEdgeFeatures, flatLayer, flatMessage, flatMessageBias, flatNode, flatNodeBias,
@@ -240,6 +241,9 @@ function edgePassBackward(
         s.dz1 + rows, m1 + rows, R, geometry, s.dpq + <usize>i * 8 * R, s.dpq + <usize>j * 8 * R + R,
         s.dwe,
       );
+      if (s.positions) {
+        addEdgePositions(network, l, s, x, adjoint, i, j, s.dz1 + rows, m1 + rows, m2 + rows);
+      }
       geometry += 32;
       rows += 4 * R;
       j++;
@@ -308,6 +312,15 @@ export function beginGradient(network: usize, scratch: usize): void {
   const s = changetype<EgnnScratch>(scratch);
   layScratch(s, scratch, scratch, net.particles, net.layers, net.hidden);
   memory.fill(s.folded, 0, 128 * <usize>net.hidden);
+  s.positions = 0;
+}
+
+/**
+ * From here to the end of the sum egnnBackward adds the gradient with respect to the positions to
+ * (N, n) f32x4 at `positions`.
+ */
+export function gatherPositions(scratch: usize, positions: usize): void {
+  changetype<EgnnScratch>(scratch).positions = positions;
 }
 
 /**
@@ -388,4 +401,5 @@ export function egnnBackward(
     gemmAdd(s.dpq, 2 * R, transposed(edgePanels(layer, R), R), zeros(layer, R), s.dh, R, N, 2 * H, H);
   }
   gemmGradient(s.dh, R, s.features, NARROW, s.folded, NARROW, 4 * N, H, 8);
+  if (s.positions) addRadiusPositions(network, s, x, L > 1 || C > 0);
 }

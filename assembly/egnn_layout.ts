@@ -244,6 +244,8 @@ export class EgnnScratch {
   dwe: usize;
   /** (4H, 8): sums over states of dhᵀf (H rows), [dP dQ]ᵀf (2H) and dzᵀf of layer 0 (H). */
   folded: usize;
+  /** (N, n) f32x4 that receive the gradient with respect to the positions; 0: not wanted. */
+  positions: usize;
 }
 
 // Consecutive large areas are staggered, so that equal offsets in them do not share cache sets.

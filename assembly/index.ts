@@ -22,3 +22,6 @@ export { hmcChains } from "./hmc";
 export {
   pathAdvance, pathComplete, pathPrior, pathRetreat, pathScratchBytes, pathTryFlow, pathVelocities,
 } from "./path";
+export {
+  diffusionGradient, diffusionPathGradient, diffusionPaths, diffusionScratchBytes,
+} from "./controlled_diffusion";

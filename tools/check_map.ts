@@ -63,6 +63,7 @@ const exclusions: Record<string, { reference?: string; conformance?: string }> =
   threefry: { reference: "the oracle is src/math/random.ts" },
   gemm: { reference: "the oracle is the definition, written out in its test" },
   egnn_backward: { reference: "second half of egnn", conformance: "in egnn_test.ts" },
+  egnn_input: { reference: "part of egnn", conformance: "in controlled_diffusion_test.ts" },
   egnn_layout: { reference: "offsets of egnn", conformance: "in egnn_test.ts" },
   molecule_geometry: {
     reference: "bonded terms of molecule_energies",

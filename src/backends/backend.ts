@@ -99,6 +99,11 @@ export interface GradientJob extends SampleRange {
   readonly stepCoefficients: Float64Array;
   /** For every block of LANES samples: first step and number of steps of its window. */
   readonly windows: Int32Array;
+  /**
+   * Comparators only: the gradient of Σ_s c_s W_s through the path, c_s the coefficients' first row,
+   * instead of that with the states held fixed.
+   */
+  readonly throughPath?: boolean;
 }
 
 export interface GradientResult {

@@ -12,6 +12,7 @@ import {
   string,
 } from "@optique/core";
 import { loadConfig } from "../config/load.ts";
+import { methodNames } from "../config/methods.ts";
 import { presetNames } from "../config/presets.ts";
 import { InputError } from "../errors.ts";
 import { interruptible } from "./interrupt.ts";
@@ -30,6 +31,11 @@ export const trainCommand = command(
       errors: { endOfInput: sentence("train needs a preset or a JSON file (see train --help)") },
     }),
     out: optional(pathOption("--out", "DIR", "Folder of the run, made if missing")),
+    method: optional(
+      option("--method", string({ metavar: "METHOD" }), {
+        description: sentence(`${methodNames.join(", ")}; julep by default`),
+      }),
+    ),
     seed: seedOption("What all random numbers are keyed by; default 2666"),
     set: multiple(
       option("--set", string({ metavar: "FIELD=VALUE" }), {
@@ -51,11 +57,12 @@ const NOTICE = "stopping after this step; checkpoint follows";
 
 /** Trains a new run, or takes up an interrupted one; prints its figures. */
 export async function runTrain(options: InferValue<typeof trainCommand>): Promise<number> {
-  const { target, out, seed, set, overwrite, resume, workers, backend } = options;
+  const { target, out, method, seed, set, overwrite, resume, workers, backend } = options;
   const machine = { workers, backend, progress: displayProgress() };
   if (resume) {
     const own = {
       "--out": out,
+      "--method": method,
       "--seed": seed,
       "--set": set[0],
       "--overwrite": overwrite || undefined,
@@ -75,7 +82,8 @@ export async function runTrain(options: InferValue<typeof trainCommand>): Promis
     return 0;
   }
   if (out === undefined) throw new InputError("train needs --out DIR, the folder of the run");
-  const config = loadConfig(target, seed === undefined ? set : [...set, `seed=${seed}`]);
+  const overrides = seed === undefined ? set : [...set, `seed=${seed}`];
+  const config = loadConfig(target, overrides, method);
   const { train } = await import("../run/train.ts");
   const summary = await interruptible(
     NOTICE,

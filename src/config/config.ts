@@ -114,6 +114,19 @@ export interface StepSizeConfig {
   learningRateFactor: number;
 }
 
+/** A comparator of the paper's tables: a diffusion with a learned control (src/julep/diffusion.ts). */
+export interface DiffusionConfig {
+  /**
+   * "pis": Brownian motion, trained by the Kullback-Leibler divergence through the path;
+   * "dds": Ornstein-Uhlenbeck process that keeps the prior, trained by log-variance.
+   */
+  kind: "pis" | "dds";
+  /** Whether the control contains the target's force (softened, clipped) beside the network. */
+  targetForce: boolean;
+  /** ε(t) falls from stepSize.initial as cos²(πt/2), to this fraction of it; (0, 1]. */
+  finalStepSize: number;
+}
+
 /** Stage 2: annealed Langevin kernels with a learned drift. */
 export interface JulepConfig {
   /** T ≥ 1 kernels per trajectory. */
@@ -146,6 +159,8 @@ export interface JulepConfig {
   forceClip: number | null;
   network: NetworkConfig;
   stepSize: StepSizeConfig;
+  /** A comparator's kernels in place of Julep's; absent: Julep. */
+  diffusion?: DiffusionConfig;
 }
 
 export interface RunConfig {

@@ -9,6 +9,7 @@ import { InputError } from "../errors.ts";
 import { asInputError } from "../io/atomic.ts";
 import type { RunConfig } from "./config.ts";
 import { parseJson } from "./json.ts";
+import { withMethod } from "./methods.ts";
 import { preset, presetNames } from "./presets.ts";
 import { validateConfig } from "./schema.ts";
 
@@ -16,13 +17,18 @@ type Fields = Record<string, unknown>;
 
 /**
  * The configuration of a preset or file, with overrides `a.b.c=value` applied in order (the value
- * is JSON, or a bare string where it is not). Throws InputError of one line: unknown preset or
+ * is JSON, or a bare string where it is not) after those of the method (methods.ts). Throws InputError of one line: unknown preset or
  * field (listing the known ones), a file that cannot be read or parsed, a value out of range.
  */
-export function loadConfig(nameOrPath: string, overrides: readonly string[] = []): RunConfig {
-  let config: unknown = presetNames.includes(nameOrPath)
+export function loadConfig(
+  nameOrPath: string,
+  overrides: readonly string[] = [],
+  method?: string,
+): RunConfig {
+  const base = presetNames.includes(nameOrPath)
     ? validateConfig(preset(nameOrPath), `preset ${nameOrPath}`)
     : readConfigFile(nameOrPath);
+  let config: unknown = method === undefined ? base : withMethod(base, method);
   if (overrides.length === 0) return config as RunConfig;
   const applied: { path: string; text: string }[] = [];
   for (const text of overrides) {

@@ -162,6 +162,11 @@ const julep = object({
     learn: boolean(),
     learningRateFactor: nonNegative(),
   }),
+  diffusion: object({
+    kind: oneOf("pis", "dds"),
+    targetForce: boolean(),
+    finalStepSize: fraction(),
+  }).optional(),
 });
 
 const runConfig: z.ZodType<RunConfig> = object({
@@ -200,6 +205,7 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
   if (system.kind === "double_well" && system.quartic === 0 && system.quadratic <= 0) {
     yield ["system.quartic", "must be > 0 (or quadratic > 0): exp(-U) cannot be normalised"];
   }
+  if (julep.diffusion) yield* contradictionsOfDiffusion(config);
   const { enabled, drift, evenDrift, matrix } = julep.network;
   if (enabled && !drift && !evenDrift && matrix === "none") {
     yield [
@@ -207,6 +213,23 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
       "must be false when drift and evenDrift are false and matrix is none",
     ];
   }
+}
+
+/** The comparators are what their papers say: no mixture, no learned step size, no matrix. */
+function* contradictionsOfDiffusion({ mint, julep }: RunConfig): Iterable<[string, string]> {
+  const { gauge, network, stepSize, diffusion } = julep;
+  const because = `with julep.diffusion.kind ${diffusion!.kind}`;
+  if (mint.components !== 0) {
+    yield ["mint.components", `must be 0 ${because}, got ${mint.components}`];
+  }
+  if (gauge !== "centre_of_mass") {
+    yield ["julep.gauge", `must be "centre_of_mass" ${because}, got "${gauge}"`];
+  }
+  if (network.matrix !== "none") {
+    yield ["julep.network.matrix", `must be "none" ${because}, got "${network.matrix}"`];
+  }
+  if (network.evenDrift) yield ["julep.network.evenDrift", `must be false ${because}, got true`];
+  if (stepSize.learn) yield ["julep.stepSize.learn", `must be false ${because}, got true`];
 }
 
 /** Where a value came from, for messages: a file, a preset or an option; by field if need be. */

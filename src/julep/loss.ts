@@ -110,6 +110,36 @@ export function logVarianceLoss(
 }
 
 /**
+ * The Kullback-Leibler divergence from the sampler's paths to the target's, mean −W up to log Z: the
+ * loss of the path integral sampler, whose gradient goes through the path. Every row of the
+ * coefficients is ∂loss/∂W. A path whose W is far below the others' (Huber's rule, as above) pulls
+ * no more than one at the edge: its row is scaled down.
+ */
+export function reverseDivergence(
+  increments: Float64Array,
+  steps: number,
+  samples: number,
+): LossReport {
+  const totals = new Float64Array(samples);
+  for (let i = 0; i < steps; i++) {
+    for (let s = 0; s < samples; s++) totals[s] += increments[i * samples + s];
+  }
+  const finite = [...totals].filter(Number.isFinite);
+  const centre = finite.length ? median(finite) : 0;
+  const scale = 1.4826 * median(finite.map((v) => Math.abs(v - centre)));
+  const coefficients = new Float64Array(steps * samples);
+  let loss = 0;
+  totals.forEach((W, s) => {
+    if (!Number.isFinite(W)) return;
+    loss -= W / finite.length;
+    const below = centre - W;
+    const pull = below > HUBER * scale ? HUBER * scale / below : 1;
+    for (let i = 0; i < steps; i++) coefficients[i * samples + s] = -pull / finite.length;
+  });
+  return { loss, coefficients, dropped: samples - finite.length };
+}
+
+/**
  * For every block of LANES samples, the window of steps whose gradient is taken: first step and
  * length, (blocks, 2). A window may begin before the first step or end after the last one and is
  * cut there, so that every step is visited with the same probability; multiplying the

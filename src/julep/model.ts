@@ -1,4 +1,4 @@
-import type { JulepConfig } from "../config/config.ts";
+import type { DiffusionConfig, JulepConfig } from "../config/config.ts";
 
 /** The shape of the network; everything a backend needs to lay its weights out. */
 export interface NetworkShape {
@@ -28,4 +28,6 @@ export interface JulepModel {
   readonly parameters: Float64Array;
   /** Knots of log ε on equally spaced times in [0, 1]. */
   readonly logStepSize: Float64Array;
+  /** A comparator's kernels in place of Julep's (diffusion.ts); absent: Julep. */
+  readonly diffusion?: Pick<DiffusionConfig, "kind" | "targetForce">;
 }

@@ -15,20 +15,25 @@ import { type AdamState, adamUpdate, clipNorm, newAdamState } from "../math/adam
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
 import type { System } from "../systems/system.ts";
 import { egnnLayout, initialiseEgnn } from "./egnn.ts";
-import { gradientWindows, logVarianceLoss } from "./loss.ts";
+import { diffusionStepSize } from "./diffusion.ts";
+import { gradientWindows, logVarianceLoss, reverseDivergence } from "./loss.ts";
 import type { JulepModel, NetworkShape } from "./model.ts";
 import { randomTimes, uniformTimes } from "./schedule.ts";
 
 /** The transport before training: heads at zero, so plain annealed Langevin dynamics. */
 export function initialiseJulep(system: System, config: JulepConfig, seed: number): JulepModel {
-  const { network: net, stepSize } = config;
+  const { network: net, stepSize, diffusion } = config;
   const network: NetworkShape | null = net.enabled
     ? {
       particles: system.particles,
       dimension: system.dimension,
       layers: net.layers,
       hidden: net.hidden,
-      channels: net.matrix === "none" ? 0 : net.channels,
+      channels: diffusion
+        ? Number(diffusion.targetForce)
+        : net.matrix === "none"
+        ? 0
+        : net.channels,
       lengthScale: system.lengthScale,
       anchored: config.gauge === "anchor",
     }
@@ -41,7 +46,12 @@ export function initialiseJulep(system: System, config: JulepConfig, seed: numbe
     evenDrift: net.evenDrift,
     matrix: net.matrix,
     parameters: network ? initialiseEgnn(network, seed) : new Float64Array(0),
-    logStepSize: new Float64Array(stepSize.knots).fill(Math.log(stepSize.initial)),
+    logStepSize: diffusion
+      ? diffusionStepSize(stepSize.knots, stepSize.initial, diffusion.finalStepSize)
+      : new Float64Array(stepSize.knots).fill(Math.log(stepSize.initial)),
+    ...(diffusion
+      ? { diffusion: { kind: diffusion.kind, targetForce: diffusion.targetForce } }
+      : {}),
   };
 }
 
@@ -165,10 +175,11 @@ export class JulepTraining {
     const counts: number[] = [];
     for (let done = 0; done < samples; done += CHUNK) counts.push(Math.min(CHUNK, samples - done));
     const model = this.#model;
+    const throughPath = model.diffusion?.kind === "pis";
     const { windows, scale } = gradientWindows(
       steps,
       samples,
-      gradientFraction,
+      throughPath ? 1 : gradientFraction,
       this.#seed,
       iteration,
     );
@@ -183,7 +194,8 @@ export class JulepTraining {
         times,
         direction: "forward",
         keep: true,
-        windows: windowsOf(k),
+        // The comparators keep no activations.
+        windows: model.diffusion ? undefined : windowsOf(k),
       })),
     );
 
@@ -193,14 +205,9 @@ export class JulepTraining {
       logWeights.set(result.logWeights, k * CHUNK);
       copyColumns(result.increments!, counts[k], 0, increments, samples, k * CHUNK, counts[k]);
     });
-    const { loss, coefficients, dropped } = logVarianceLoss(
-      increments,
-      steps,
-      samples,
-      form,
-      lossGroups,
-      tilt,
-    );
+    const { loss, coefficients, dropped } = throughPath
+      ? reverseDivergence(increments, steps, samples)
+      : logVarianceLoss(increments, steps, samples, form, lossGroups, tilt);
     // ε always follows the variance of the total: single steps would have it as small as can be.
     const total = logVarianceLoss(increments, steps, samples, "total", 1, tilt).coefficients;
     for (let i = 0; i < coefficients.length; i++) {
@@ -226,6 +233,7 @@ export class JulepTraining {
           coefficients: own(coefficients),
           stepCoefficients: own(total),
           windows: windowsOf(k),
+          throughPath,
         };
       }),
     );

@@ -8,6 +8,7 @@ import { type Identities, identities } from "../sampling/identities.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
 import { warnings } from "../sampling/warnings.ts";
+import { InputError } from "../errors.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
 import { ExecutorPool } from "../workers/pool.ts";
@@ -81,6 +82,11 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
     (line) => progress.note(line),
   );
   const system = createSystem(config.system);
+  if (options.control && config.julep.diffusion) {
+    throw new InputError(
+      `--control is Julep's: ${dir} holds a run of method ${config.julep.diffusion.kind}`,
+    );
+  }
   const steps = options.steps ?? config.julep.steps;
   const reference = options.reference
     ? thin(

@@ -224,7 +224,7 @@ export function egnnForward(
 /**
  * Adds to `gradient` (flat, like `parameters`) the gradient of
  * ⟨adjoint.b, b⟩ + ⟨adjoint.c, c⟩ + ⟨adjoint.h, h⟩ + ⟨adjoint.s, s⟩ with respect to the parameters.
- * Positions and time are constants.
+ * Adds the gradient with respect to the positions to `inputGradient` (N·n) where it is given.
  */
 export function egnnBackward(
   shape: NetworkShape,
@@ -233,6 +233,7 @@ export function egnnBackward(
   t: number,
   adjoint: EgnnOutput,
   gradient: Float64Array,
+  inputGradient?: Float64Array,
 ): void {
   const { particles: N, dimension: n, layers, hidden: H, channels: C } = shape;
   const layout = egnnLayout(shape);
@@ -252,6 +253,8 @@ export function egnnBackward(
     return d;
   });
   const dh = Array.from({ length: N }, () => new Float64Array(H));
+  /** Adjoints of every edge's features (s, 1 / (1 + s²)). */
+  const dFeatures = edges.map(() => new Float64Array(2));
   if (C > 0) {
     const dStrength = adjoint.s.map((d) => d / N);
     tape.nodes[layers].forEach((hi, i) => {
@@ -307,12 +310,67 @@ export function egnnBackward(
       const hi = nodes[i].subarray(0, H), hj = nodes[j].subarray(0, H);
       addProductAdjoint(at(p, "edge.weight_i"), hi, dz1, dh[i], at(g, "edge.weight_i"));
       addProductAdjoint(at(p, "edge.weight_j"), hj, dz1, dh[j], at(g, "edge.weight_j"));
-      addProductAdjoint(at(p, "edge.weight_e"), features, dz1, null, at(g, "edge.weight_e"));
+      addProductAdjoint(
+        at(p, "edge.weight_e"),
+        features,
+        dz1,
+        dFeatures[e],
+        at(g, "edge.weight_e"),
+      );
       add(dz1, at(g, "edge.bias"));
     });
   }
-  features.forEach((f, i) => {
-    addProductAdjoint(p["input.weight"], f, dh[i], null, g["input.weight"]);
+  const dNodeFeatures = features.map((f, i) => {
+    const d = new Float64Array(f.length);
+    addProductAdjoint(p["input.weight"], f, dh[i], d, g["input.weight"]);
     add(dh[i], g["input.bias"]);
+    return d;
+  });
+  if (!inputGradient) return;
+  addPositionGradient(shape, p, tape, x, adjoint, dFeatures, dNodeFeatures, inputGradient);
+}
+
+/** Through the three places where positions enter: edge vectors, edge features, radii. */
+function addPositionGradient(
+  shape: NetworkShape,
+  p: Tensors,
+  tape: Tape,
+  x: Float64Array,
+  adjoint: EgnnOutput,
+  dFeatures: readonly Float64Array[],
+  dNodeFeatures: readonly Float64Array[],
+  out: Float64Array,
+): void {
+  const { particles: N, dimension: n, layers, lengthScale, anchored } = shape;
+  tape.edges.forEach(({ i, j, features: [s], vector }, e) => {
+    const w = p["heads.drift.bias"].slice();
+    addProduct(p["heads.drift.weight"], tape.m2[layers - 1][e], w);
+    // vector = r / (1 + s); features (s, 1 / (1 + s²)); ds/dr = r / (s·lengthScale²).
+    let ds = dFeatures[e][0] - dFeatures[e][1] * 2 * s / (1 + s * s) ** 2;
+    const dVector = new Float64Array(n);
+    for (let a = 0; a < n; a++) {
+      dVector[a] = w[0] * adjoint.b[i * n + a] + w[1] * adjoint.c[i * n + a];
+      ds -= dVector[a] * vector[a] / (1 + s);
+    }
+    for (let a = 0; a < n; a++) {
+      const r = vector[a] * (1 + s);
+      const d = dVector[a] / (1 + s) + ds * r / (s * lengthScale ** 2);
+      out[i * n + a] += d;
+      out[j * n + a] -= d;
+    }
+  });
+  const origin = new Float64Array(n);
+  for (let a = 0; a < n; a++) {
+    if (anchored) origin[a] = x[a];
+    else for (let i = 0; i < N; i++) origin[a] += x[i * n + a] / N;
+  }
+  dNodeFeatures.forEach((d, i) => {
+    const radius = tape.features[i][5];
+    for (let a = 0; a < n; a++) {
+      const g = d[5] * (x[i * n + a] - origin[a]) / (radius * lengthScale ** 2);
+      out[i * n + a] += g;
+      if (anchored) out[a] -= g;
+      else for (let k = 0; k < N; k++) out[k * n + a] -= g / N;
+    }
   });
 }

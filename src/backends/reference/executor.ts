@@ -1,4 +1,5 @@
 /** The float64 backend: every job in plain TypeScript, one sample at a time. Slow; the oracle. */
+import { diffusionSteps } from "../../julep/diffusion.ts";
 import { knotGradient, stepSizes } from "../../julep/schedule.ts";
 import { Stream, streamKey } from "../../math/random.ts";
 import {
@@ -30,6 +31,12 @@ import type { PopulationOptions } from "../population.ts";
 import type { PathModel } from "../../path/model.ts";
 import { ReferenceChains } from "./hmc.ts";
 import { ReferencePathEngine } from "./path.ts";
+import {
+  type ControlledDiffusion,
+  controlledPath,
+  detachedGradient,
+  pathGradient,
+} from "./controlled_diffusion.ts";
 import { intoGauge, trajectory, trajectoryGradient, type Transport } from "./julep.ts";
 
 export class ReferenceExecutor implements Executor {
@@ -52,6 +59,15 @@ export class ReferenceExecutor implements Executor {
       julep: parts.transport,
       priorLogDensity: (x, gradient) => parts.mixture.logDensityAndGradient(x, gradient),
     };
+  }
+
+  /** The comparators' kernels, where the model has them. */
+  #diffusion(times: Float64Array): ControlledDiffusion | null {
+    const { system, transport: julep, mixture } = this.#parts;
+    if (!julep.diffusion) return null;
+    const priorScale = mixture.model.broadScale;
+    const steps = diffusionSteps(julep.diffusion.kind, julep.logStepSize, times, priorScale);
+    return { system, julep, priorScale, times, steps };
   }
 
   drawPrior(job: DrawJob): PriorDraw {
@@ -90,6 +106,7 @@ export class ReferenceExecutor implements Executor {
   trajectories(job: TrajectoryJob): TrajectoryResult {
     const parts = this.#parts;
     const transport = this.#transport;
+    const diffusion = this.#diffusion(job.times);
     const { size } = parts;
     const { count, times } = job;
     const N = parts.system.particles;
@@ -111,7 +128,9 @@ export class ReferenceExecutor implements Executor {
     for (let s = 0; s < count; s++) {
       const start = starts.slice(s * size, (s + 1) * size);
       intoGauge(start, N, gauge);
-      const path = trajectory(transport, start, times, eps, job.direction, key, job.first + s);
+      const path = diffusion
+        ? controlledPath(diffusion, start, job.direction, key, job.first + s)
+        : trajectory(transport, start, times, eps, job.direction, key, job.first + s);
       prior.set(path.states[0], s * size);
       target.set(path.states[T], s * size);
       ratio[s] = path.logKernelRatio;
@@ -138,6 +157,7 @@ export class ReferenceExecutor implements Executor {
   trajectoryGradient(job: GradientJob): GradientResult {
     const parts = this.#parts;
     const transport = this.#transport;
+    const diffusion = this.#diffusion(job.times);
     const { size } = parts;
     const { count, times } = job;
     const { parameters, logStepSize } = parts.transport;
@@ -157,19 +177,28 @@ export class ReferenceExecutor implements Executor {
       const stepCoefficients = column(job.stepCoefficients);
       // A dead path has zero coefficients and states that are not numbers.
       if ([...coefficients, ...stepCoefficients].every((c) => c === 0)) continue;
-      trajectoryGradient(
-        transport,
-        Array.from({ length: T + 1 }, (_, i) => row(job.states, i)),
-        Array.from({ length: T + 1 }, (_, i) => row(job.forces, i)),
-        times,
-        stepSizes(logStepSize, times),
-        coefficients,
-        stepCoefficients,
-        job.windows[2 * (s >> 2)],
-        job.windows[2 * (s >> 2) + 1],
-        gradient,
-        stepGradient,
-      );
+      const states = Array.from({ length: T + 1 }, (_, i) => row(job.states, i));
+      const forces = Array.from({ length: T + 1 }, (_, i) => row(job.forces, i));
+      const [first, length] = job.windows.subarray(2 * (s >> 2), 2 * (s >> 2) + 2);
+      if (diffusion && job.throughPath) {
+        pathGradient(diffusion, states, forces, coefficients[0], gradient);
+      } else if (diffusion) {
+        detachedGradient(diffusion, states, forces, coefficients, first, length, gradient);
+      } else {
+        trajectoryGradient(
+          transport,
+          states,
+          forces,
+          times,
+          stepSizes(logStepSize, times),
+          coefficients,
+          stepCoefficients,
+          first,
+          length,
+          gradient,
+          stepGradient,
+        );
+      }
     }
     return {
       parameters: gradient,

@@ -28,6 +28,7 @@ import {
 import type { ExecutorOptions } from "../create.ts";
 import { ExactParts } from "../exact.ts";
 import { intoGauge } from "../reference/julep.ts";
+import { type DiffusionProblem, runGradient, runPaths } from "./controlled_diffusion.ts";
 import { type PackedEgnn, packEgnn } from "./egnn.ts";
 import { fromBlocks, type JulepAddresses, packJulepJob, toBlocks } from "./julep.ts";
 import type { KernelMemory } from "./memory.ts";
@@ -202,6 +203,57 @@ export class WasmExecutor implements Executor {
     };
   }
 
+  /** The comparators' kernels, where the model has them. */
+  #diffusion(): DiffusionProblem | null {
+    const { system, transport, mixture } = this.#parts;
+    if (!transport.diffusion) return null;
+    return {
+      system,
+      julep: transport,
+      priorScale: mixture.model.broadScale,
+      pairParameters: this.#pairParameters,
+      network: this.#network?.address ?? 0,
+      networkScratch: this.#network?.scratch ?? 0,
+      tape: this.#network?.tape ?? 0,
+    };
+  }
+
+  #diffusionPaths(
+    diffusion: DiffusionProblem,
+    job: TrajectoryJob,
+    start: Float32Array,
+    key: readonly [number, number],
+    logDensity: Float64Array | undefined,
+  ): TrajectoryResult {
+    const { count, first, times } = job;
+    const forward = job.direction === "forward";
+    const { end, logKernelRatio, ...kept } = runPaths(
+      this.#kernels,
+      diffusion,
+      start,
+      count,
+      first,
+      times,
+      key,
+      forward,
+      job.keep,
+    );
+    const [prior, target] = forward ? [start, end] : [end, start];
+    const weights = this.#parts.pathWeights(prior, target, logKernelRatio, count, logDensity);
+    if (kept.increments) {
+      // The ends of W, so that the increments sum to it up to the prior's normalisation.
+      const last = (times.length - 2) * count;
+      const size = prior.length / count;
+      for (let s = 0; s < count; s++) {
+        kept.increments[last + s] -= weights.energies[s];
+        const x = prior.subarray(s * size, (s + 1) * size);
+        kept.increments[s] += 0.5 * x.reduce((sum, v) => sum + v * v, 0) /
+          diffusion.priorScale ** 2;
+      }
+    }
+    return { positions: target, priorPositions: prior, ...weights, ...kept };
+  }
+
   trajectories(job: TrajectoryJob): TrajectoryResult {
     const parts = this.#parts;
     const { system, size } = parts;
@@ -226,6 +278,8 @@ export class WasmExecutor implements Executor {
       intoGauge(one, system.particles, parts.transport.gauge);
       start.set(one, s * size);
     }
+    const diffusion = this.#diffusion();
+    if (diffusion) return this.#diffusionPaths(diffusion, job, start, key, drawn?.logDensity);
 
     const x = memory.alloc(4 * padded * size);
     const ratio = memory.alloc(8 * padded);
@@ -288,6 +342,13 @@ export class WasmExecutor implements Executor {
 
   trajectoryGradient(job: GradientJob): GradientResult {
     const parts = this.#parts;
+    const diffusion = this.#diffusion();
+    if (diffusion) {
+      return {
+        parameters: runGradient(this.#kernels, diffusion, job),
+        logStepSize: new Float64Array(parts.transport.logStepSize.length),
+      };
+    }
     const { system, size } = parts;
     const { count, times } = job;
     const memory = this.#memory;

@@ -177,6 +177,37 @@ export interface KernelExports {
     tapes: number,
   ): void;
 
+  // controlled_diffusion.ts: `job` is the address of a DiffusionJob, packed by
+  // src/backends/wasm/controlled_diffusion.ts.
+  diffusionScratchBytes(particles: number, dimension: number): number;
+  diffusionPaths(
+    job: number,
+    blocks: number,
+    first: number,
+    x: number,
+    logRatio: number,
+    increments: number,
+    states: number,
+    forces: number,
+  ): void;
+  diffusionGradient(
+    job: number,
+    blocks: number,
+    states: number,
+    forces: number,
+    coefficients: number,
+    windows: number,
+    gradient: number,
+  ): void;
+  diffusionPathGradient(
+    job: number,
+    blocks: number,
+    states: number,
+    forces: number,
+    coefficients: number,
+    gradient: number,
+  ): void;
+
   // orbit_vmf.ts: `prior` and `scratch` from packMint (src/backends/wasm/orbit_vmf.ts).
   orbitVmfScratchBytes(
     particles: number,

@@ -1,0 +1,83 @@
+/**
+ * The comparators: a diffusion with a learned control, in place of Julep's kernels. A reference
+ * process without control starts from the prior N(0, s²) (centre-of-mass-free) and is solved exactly
+ * over every step h = εΔ, backwards too, so that nothing but the control is discretised:
+ *
+ *   k⁺(x'|x) = N( a⁺x + h u(x, t), σ⁺² ),   k⁻(x|x') = N( a⁻x', σ⁻² )
+ *
+ *   dds: Ornstein-Uhlenbeck, keeps the prior (Vargas, Grathwohl and Doucet, "Denoising diffusion
+ *        samplers", 2023): a± = e^{−h/s²}, σ±² = s² (1 − a²);
+ *   pis: Brownian motion (Zhang and Chen, "Path integral sampler", 2022), from a Gaussian where theirs
+ *        starts from a point: with v_i = s² + 2 Σ_{j<i} h_j, a⁺ = 1, σ⁺² = 2h, a⁻ = v_i / v_{i+1},
+ *        σ⁻² = 2h v_i / v_{i+1}.
+ *
+ * The control is u = b(x, t) + (2t + g(x, t)) S(x, t): b the network's equivariant output, g its
+ * invariant one (both start at zero), S = −∇U of the target, softened at t < 1 and clipped; S counts
+ * as a constant when gradients are taken, as in both papers' programs. Without targetForce u = b.
+ * For any u, E[e^W] = Z with the path weight of every other method here.
+ */
+import type { DiffusionConfig } from "../config/config.ts";
+import { stepSizes } from "./schedule.ts";
+
+/** The numbers of every step i = 0 … T − 1; what both kernels of the step need beside the control. */
+export interface DiffusionSteps {
+  /** a⁺ − 1 and a⁻ − 1. */
+  readonly pullForward: Float64Array;
+  readonly pullBackward: Float64Array;
+  /** σ⁺ and σ⁻. */
+  readonly sigmaForward: Float64Array;
+  readonly sigmaBackward: Float64Array;
+  /** h. */
+  readonly control: Float64Array;
+}
+
+/**
+ * @param logStepSize knots of log ε
+ * @param priorScale s of the prior
+ */
+export function diffusionSteps(
+  kind: DiffusionConfig["kind"],
+  logStepSize: Float64Array,
+  times: Float64Array,
+  priorScale: number,
+): DiffusionSteps {
+  const T = times.length - 1;
+  const control = stepSizes(logStepSize, times).map((eps, i) => eps * (times[i + 1] - times[i]));
+  const out: DiffusionSteps = {
+    pullForward: new Float64Array(T),
+    pullBackward: new Float64Array(T),
+    sigmaForward: new Float64Array(T),
+    sigmaBackward: new Float64Array(T),
+    control,
+  };
+  let variance = priorScale ** 2;
+  for (let i = 0; i < T; i++) {
+    const h = control[i];
+    if (kind === "dds") {
+      const rate = h / priorScale ** 2;
+      out.pullForward[i] = out.pullBackward[i] = Math.expm1(-rate);
+      out.sigmaForward[i] = out.sigmaBackward[i] = priorScale *
+        Math.sqrt(-Math.expm1(-2 * rate));
+    } else {
+      const next = variance + 2 * h;
+      out.pullBackward[i] = -2 * h / next;
+      out.sigmaForward[i] = Math.sqrt(2 * h);
+      out.sigmaBackward[i] = Math.sqrt(2 * h * variance / next);
+      variance = next;
+    }
+  }
+  return out;
+}
+
+/** g's part that is not learned: the optimal control ends with 2 S (Brownian motion's is 2∇log p_t). */
+export function forceRamp(t: number): number {
+  return 2 * t;
+}
+
+/** log ε at `knots` equally spaced times: ε(t) = initial · max(cos²(πt/2), final). */
+export function diffusionStepSize(knots: number, initial: number, final: number): Float64Array {
+  return Float64Array.from({ length: knots }, (_, k) => {
+    const t = knots === 1 ? 0 : k / (knots - 1);
+    return Math.log(initial * Math.max(Math.cos(Math.PI * t / 2) ** 2, final));
+  });
+}
