@@ -9,12 +9,20 @@ import { VERSION } from "../version.ts";
 import { doctorCommand, runDoctor } from "./doctor.ts";
 import { evaluateCommand, runEvaluate } from "./evaluate.ts";
 import { INTERRUPTED } from "./interrupt.ts";
+import { energyCommand, inspectCommand, runEnergy, runInspect } from "./molecule.ts";
 import { oneLine, printData, printNotice } from "./output.ts";
 import { runSample, sampleCommand } from "./sample.ts";
 import { runTrain, trainCommand } from "./train.ts";
 
 const NAME = "mintjulep";
-const commands = or(trainCommand, sampleCommand, evaluateCommand, doctorCommand);
+const commands = or(
+  trainCommand,
+  sampleCommand,
+  evaluateCommand,
+  inspectCommand,
+  energyCommand,
+  doctorCommand,
+);
 type Command = InferValue<typeof commands>;
 
 /** Help or the version was asked for and has been printed. */
@@ -50,6 +58,10 @@ function dispatch(parsed: Command): Promise<number> {
       return runSample(parsed);
     case "evaluate":
       return runEvaluate(parsed);
+    case "inspect":
+      return runInspect(parsed);
+    case "energy":
+      return runEnergy(parsed);
     case "doctor":
       return runDoctor(parsed);
   }
@@ -57,7 +69,9 @@ function dispatch(parsed: Command): Promise<number> {
 
 function parse(args: readonly string[]): Command {
   if (args.length === 0) {
-    throw new InputError("which command? train, sample, evaluate or doctor (see --help)");
+    throw new InputError(
+      "which command? train, sample, evaluate, inspect, energy or doctor (see --help)",
+    );
   }
   return runParserSync(commands, NAME, [...args], {
     brief: message`Exactly weighted samples of N-body systems, from their energy alone.`,

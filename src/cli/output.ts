@@ -17,6 +17,11 @@ export function printData(text: string): void {
   writeAll(Deno.stdout, text.endsWith("\n") ? text : `${text}\n`);
 }
 
+/** Text as it is to standard output: a piece of something long. */
+export function printPiece(text: string): void {
+  writeAll(Deno.stdout, text);
+}
+
 /** Text as it is to standard error. */
 export function printNotice(text: string): void {
   writeAll(Deno.stderr, text);

@@ -12,7 +12,10 @@ export const sampleCommand = command(
     command: constant("sample"),
     dir: runArgument("sample"),
     samples: countOption("--samples", "Number of samples"),
-    out: pathOption("--out", "FILE", "File to write, .npz for numpy.load"),
+    out: pathOption("--out", "FILE", "File to write: .npz for numpy.load, .pdb or .dcd"),
+    resample: optional(
+      countOption("--resample", "Write this many equally weighted samples instead"),
+    ),
     steps: optional(countOption("--steps", "Steps per trajectory; as trained by default")),
     seed: seedOption("What the draws are keyed by; the run's seed by default"),
     ...machineOptions(),
@@ -22,13 +25,14 @@ export const sampleCommand = command(
 
 /** Draws and writes the samples. */
 export async function runSample(options: InferValue<typeof sampleCommand>): Promise<number> {
-  const { dir, samples, out, steps, seed, workers, backend } = options;
+  const { dir, samples, out, resample, steps, seed, workers, backend } = options;
   await ensureWritableFile(out);
   const progress = displayProgress();
   const { sampleRun } = await import("../run/draw.ts");
   const summary = await interruptible(
     "stopping; nothing is written",
-    (signal) => sampleRun(dir, { samples, out, steps, seed, workers, backend, signal, progress }),
+    (signal) =>
+      sampleRun(dir, { samples, out, resample, steps, seed, workers, backend, signal, progress }),
   );
   printData(table(summary));
   return 0;

@@ -1,8 +1,15 @@
 /** `sample`: weighted samples of a trained run to a .npz that numpy.load reads. */
 import { type BackendChoice, selectBackend } from "../backends/select.ts";
+import { InputError } from "../errors.ts";
+import type { PdbAtoms } from "../io/pdb.ts";
 import { writeSamples } from "../io/samples.ts";
+import { isTrajectory, writeTrajectory } from "../io/trajectory.ts";
 import { averagedJulep } from "../julep/train.ts";
+import type { WeightedSamples } from "../sampling/draw.ts";
+import { systematicResample } from "../sampling/resample.ts";
 import { createSystem } from "../systems/create.ts";
+import { elementSymbol } from "../systems/molecule/elements.ts";
+import type { System } from "../systems/system.ts";
 import { ExecutorPool } from "../workers/pool.ts";
 import { openRun } from "./directory.ts";
 import { type ForwardFigures, forwardFigures } from "./figures.ts";
@@ -12,8 +19,13 @@ import { forward } from "./session.ts";
 
 export interface SampleOptions {
   readonly samples: number;
-  /** The .npz to write: positions, log_weights, energies, seed, definition, hash. */
+  /**
+   * The .npz to write: positions, log_weights, energies, seed, definition, hash; or a trajectory, .pdb
+   * or .dcd, with the log-weights in a file beside it.
+   */
   readonly out: string;
+  /** Write this many equally weighted samples instead, drawn by systematic resampling. */
+  readonly resample?: number;
   /** Kernels per path; the trained number by default. */
   readonly steps?: number;
   /** The run's seed by default. */
@@ -31,6 +43,8 @@ export interface SampleSummary extends ForwardFigures {
   readonly seed: number;
   readonly steps: number;
   readonly sampleSeconds: number;
+  /** Of `resample`: samples written, and how many of them differ. */
+  readonly resampled?: { readonly written: number; readonly distinct: number };
 }
 
 /** Throws InputError for a folder without a finished run or a path that cannot be written. */
@@ -50,15 +64,13 @@ export async function sampleRun(dir: string, options: SampleOptions): Promise<Sa
   const jobs = new RunJobs(pool, config.system, options.signal);
   const sampler = { system, mint: state.mint, julep: averagedJulep(state.julep!), jobs, progress };
   const drawn = await forward(sampler, samples, steps, seed);
-  await writeSamples(out, {
-    positions: drawn.positions,
-    shape: [samples, system.particles, system.dimension],
-    logWeights: drawn.logWeights,
-    energies: drawn.energies,
-    seed,
-    definition: system.definition,
-    hash: system.hash,
-  });
+  if (options.resample !== undefined && drawn.logWeights.every((w) => w === -Infinity)) {
+    throw new InputError("--resample: no sample has any weight, there is nothing to draw from");
+  }
+  const chosen = options.resample === undefined
+    ? null
+    : systematicResample(drawn.logWeights, options.resample, seed);
+  await write(out, system, seed, chosen ? resampled(drawn, chosen) : drawn);
   return {
     out,
     definition: system.definition,
@@ -67,5 +79,53 @@ export async function sampleRun(dir: string, options: SampleOptions): Promise<Sa
     steps,
     ...forwardFigures(system, drawn),
     sampleSeconds: drawn.seconds,
+    resampled: chosen ? { written: chosen.length, distinct: new Set(chosen).size } : undefined,
   };
+}
+
+type Drawn = Pick<WeightedSamples, "positions" | "logWeights" | "energies">;
+
+/** The chosen samples, all of the same weight. */
+function resampled(drawn: Drawn, chosen: Uint32Array): Drawn {
+  const size = drawn.positions.length / drawn.energies.length;
+  const positions = new Float32Array(chosen.length * size);
+  chosen.forEach((sample, k) =>
+    positions.set(drawn.positions.subarray(sample * size, (sample + 1) * size), k * size)
+  );
+  return {
+    positions,
+    logWeights: new Float64Array(chosen.length),
+    energies: Float64Array.from(chosen, (sample) => drawn.energies[sample]),
+  };
+}
+
+async function write(out: string, system: System, seed: number, drawn: Drawn): Promise<void> {
+  const { positions, logWeights, energies } = drawn;
+  const { particles, dimension, definition, hash } = system;
+  const count = energies.length;
+  if (isTrajectory(out)) {
+    const atoms = namesOf(system);
+    const same = logWeights.every((w) => w === 0);
+    await writeTrajectory(out, {
+      atoms,
+      positions,
+      dimension,
+      count,
+      logWeights: same ? null : logWeights,
+      definition,
+    });
+    return;
+  }
+  const shape = [count, particles, dimension] as const;
+  await writeSamples(out, { positions, shape, logWeights, energies, seed, definition, hash });
+}
+
+/** Names of a molecule's atoms; a cluster's particles are all "X". */
+function namesOf({ config, particles }: System): PdbAtoms {
+  if (config.kind === "molecule") {
+    const { atoms } = config.forceField;
+    return { ...atoms, symbols: atoms.elements.map(elementSymbol) };
+  }
+  const all = <T>(value: T) => new Array<T>(particles).fill(value);
+  return { names: all("X"), residues: all(0), residueNames: ["UNK"], symbols: all("X") };
 }

@@ -5,7 +5,7 @@ import { assertRefused, contents, inFolder, mintjulep, trainArgs } from "./comma
 
 /** Arguments, with DIR standing for a folder with the files below; what the line must say. */
 const cases: [string, RegExp][] = [
-  ["", /which command\? train, sample, evaluate or doctor/],
+  ["", /which command\? train, sample, evaluate, inspect, energy or doctor/],
   ["brew", /unexpected option or subcommand: `brew`/],
   ["--verbose", /`--verbose`/],
   ["train", /train needs a preset or a JSON file/],

@@ -11,7 +11,7 @@ Deno.test("--help and --version answer on standard output with code 0", async ()
   const help = await mintjulep("--help");
   assert.equal(help.code, 0);
   assert.equal(help.stderr, "");
-  for (const command of ["train", "sample", "evaluate", "doctor"]) {
+  for (const command of ["train", "sample", "evaluate", "inspect", "energy", "doctor"]) {
     assert.match(help.stdout, new RegExp(`mintjulep ${command}`));
     const own = await mintjulep(command, "--help");
     assert.equal(own.code, 0);

@@ -84,7 +84,8 @@ class SystemReader {
           break;
         case "PeriodicTorsionForce":
           forceField.torsions.push(
-            ...this.#rows(force, "Torsions", "Torsion", 4, ["periodicity", "phase", "k"]),
+            ...this.#rows(force, "Torsions", "Torsion", 4, ["periodicity", "phase", "k"])
+              .filter((row) => row[6] !== 0),
           );
           break;
         case "NonbondedForce":

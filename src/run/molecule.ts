@@ -1,0 +1,151 @@
+/** `inspect` and `energy`: what was read of a molecule, and its energies for a batch. */
+import { moleculeEnergies } from "../backends/reference/molecule_energies.ts";
+import type { Solvent } from "../config/force_field.ts";
+import { InputError } from "../errors.ts";
+import { MoleculeEnergy, TERMS } from "../systems/molecule/energy.ts";
+import { loadConfigurations, loadMolecule } from "./molecule_files.ts";
+
+export interface InspectOptions {
+  readonly coordinates?: string;
+  readonly dropConstraints?: boolean;
+}
+
+export interface Inspection {
+  readonly file: string;
+  readonly format: string;
+  readonly title: string;
+  readonly atoms: number;
+  readonly residues: string;
+  readonly bonds: number;
+  readonly angles: number;
+  /** Torsion terms; several may share their four atoms. */
+  readonly torsions: number;
+  readonly excludedPairs: number;
+  /** Exceptions with energies of their own, mostly 1-4 pairs. */
+  readonly scaledPairs: number;
+  readonly lennardJonesTypes: number;
+  /** e. */
+  readonly charge: number;
+  /** g/mol. */
+  readonly mass: number;
+  /** Whether generalised Born radii are there. */
+  readonly bornRadii: boolean;
+  /** Energies by term, kJ/mol, of the first configuration; of every solvent there is. */
+  readonly energies?: Readonly<Record<string, number>>;
+}
+
+const SOLVENTS: readonly Solvent[] = ["none", "obc1", "obc2"];
+
+/** Throws InputError for files that cannot be read. */
+export async function inspectMolecule(
+  file: string,
+  options: InspectOptions,
+): Promise<Inspection> {
+  const { forceField, format, positions: own } = await loadMolecule(file, options);
+  const { atoms, exceptions, lennardJones, born } = forceField;
+  const isZero = (row: number[]) => row.slice(2).every((v) => v === 0);
+  const excluded = exceptions.filter(isZero).length;
+  const positions = options.coordinates === undefined
+    ? own
+    : (await loadConfigurations(options.coordinates, forceField)).positions;
+  let energies: Record<string, number> | undefined;
+  if (positions) {
+    energies = {};
+    const x = positions.subarray(0, 3 * atoms.names.length);
+    const terms = new Float64Array(TERMS.length);
+    for (const solvent of SOLVENTS) {
+      if (solvent !== "none" && !born) continue;
+      const total = new MoleculeEnergy(forceField, solvent).evaluate(x, null, terms);
+      if (solvent === "none") TERMS.slice(0, 4).forEach((term, k) => energies![term] = terms[k]);
+      else energies[`solvent ${solvent}`] = terms[4];
+      energies[solvent === "none" ? "total in vacuum" : `total with ${solvent}`] = total;
+    }
+  }
+  const sum = (values: readonly number[]) => values.reduce((total, v) => total + v, 0);
+  return {
+    file,
+    format,
+    title: forceField.title,
+    atoms: atoms.names.length,
+    residues: shortList(atoms.residueNames),
+    bonds: forceField.bonds.length,
+    angles: forceField.angles.length,
+    torsions: forceField.torsions.length,
+    excludedPairs: excluded,
+    scaledPairs: exceptions.length - excluded,
+    lennardJonesTypes: Math.sqrt(lennardJones.a.length),
+    // Charges are written with few digits: what is left of them is no charge.
+    charge: Number(sum(atoms.charges).toFixed(4)) + 0,
+    mass: sum(atoms.masses),
+    bornRadii: born !== null,
+    energies,
+  };
+}
+
+function shortList(names: readonly string[]): string {
+  const shown = names.slice(0, 20).join(" ");
+  return names.length > 20 ? `${shown} ... (${names.length})` : shown;
+}
+
+export interface EnergyOptions extends InspectOptions {
+  /** That of the file by default. */
+  readonly solvent?: Solvent;
+  readonly backend: "reference" | "wasm";
+}
+
+export interface MoleculeEnergies {
+  readonly solvent: Solvent;
+  readonly count: number;
+  readonly atoms: number;
+  /** kJ/mol, one per configuration. */
+  readonly energies: Float64Array;
+  /** kJ/mol, by term, one per configuration. */
+  readonly terms: Readonly<Record<string, Float64Array>>;
+  /** (count, N, 3), kJ/mol/nm. */
+  readonly forces: Float64Array;
+}
+
+/** Energies and forces of a batch of configurations. Throws InputError for what cannot be read. */
+export async function evaluateMolecule(
+  file: string,
+  options: EnergyOptions,
+): Promise<MoleculeEnergies> {
+  const molecule = await loadMolecule(file, options);
+  const { forceField } = molecule;
+  const solvent = options.solvent ?? molecule.solvent;
+  const reference = new MoleculeEnergy(forceField, solvent); // refuses a solvent without radii
+  if (options.coordinates === undefined && !molecule.positions) {
+    throw new InputError("energy needs --coordinates: the file holds parameters alone");
+  }
+  const { count, positions } = options.coordinates === undefined
+    ? { count: 1, positions: molecule.positions! }
+    : await loadConfigurations(options.coordinates, forceField);
+  const batch = options.backend === "reference"
+    ? moleculeEnergies(reference, positions, count)
+    : await kernelEnergies(forceField, solvent, positions, count);
+  const column = (k: number) =>
+    Float64Array.from({ length: count }, (_, s) => batch.terms[TERMS.length * s + k]);
+  const columns = TERMS.slice(0, solvent === "none" ? 4 : 5).map((_, k) => column(k));
+  return {
+    solvent,
+    count,
+    atoms: reference.atoms,
+    energies: Float64Array.from(
+      { length: count },
+      (_, s) => columns.reduce((sum, values) => sum + values[s], 0),
+    ),
+    terms: Object.fromEntries(columns.map((values, k) => [TERMS[k], values])),
+    forces: batch.gradients.map((g) => -g),
+  };
+}
+
+async function kernelEnergies(
+  forceField: MoleculeEnergy["forceField"],
+  solvent: Solvent,
+  positions: Float64Array,
+  count: number,
+) {
+  const { loadKernels } = await import("../backends/wasm/module.ts");
+  const { MoleculeKernel } = await import("../backends/wasm/molecule_energies.ts");
+  return new MoleculeKernel(await loadKernels(), forceField, solvent).energies(positions, count);
+}

@@ -1,0 +1,141 @@
+/** `inspect`, `energy`, and trajectories from `sample`. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { decodeDcd } from "../../src/io/dcd.ts";
+import { encodeNpy } from "../../src/io/npy.ts";
+import { decodePdb } from "../../src/io/pdb.ts";
+import { readSamples } from "../../src/io/samples.ts";
+import { forceField, frames, path } from "../molecule/data.ts";
+import { assertRefused, inFolder, mintjulep, trainArgs } from "./command.ts";
+
+const prmtop = path("aldp.prmtop");
+
+Deno.test("inspect says what is in a file, and the energy by term of its coordinates", async () => {
+  const arguments_ = ["inspect", prmtop, "--coordinates", path("aldp.inpcrd")];
+  const { code, stdout, stderr } = await mintjulep(...arguments_);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^format +AMBER prmtop$/m);
+  assert.match(stdout, /^atoms +22$/m);
+  assert.match(stdout, /^residues +ACE ALA NME$/m);
+  assert.match(stdout, /^charge +0$/m);
+  const { vacuum, obc1 } = {
+    vacuum: frames("aldp")[0].none.energy,
+    obc1: frames("aldp")[0].obc1.energy,
+  };
+  const found = JSON.parse((await mintjulep(...arguments_, "--json")).stdout);
+  // The oracle's frame is the file's, but for digits of the coordinates.
+  assert.ok(Math.abs(found.energies["total in vacuum"] - vacuum) < 1e-3);
+  assert.ok(Math.abs(found.energies["total with obc1"] - obc1) < 1e-3);
+  const system = JSON.parse((await mintjulep("inspect", path("aldp.system.xml"), "--json")).stdout);
+  for (const field of ["atoms", "bonds", "angles", "torsions", "excludedPairs", "charge"]) {
+    assert.equal(system[field], found[field], field);
+  }
+});
+
+Deno.test("energy evaluates a batch: energies, terms and forces, float64 or float32", async () => {
+  await inFolder(async (dir) => {
+    const known = frames("aldp");
+    const positions = Float64Array.from(known.flatMap(({ positions }) => positions));
+    const npy = join(dir, "x.npy");
+    await Deno.writeFile(npy, new Blob(encodeNpy(positions, [3, 22, 3])).stream());
+    for (const [backend, tolerance] of [["reference", 1e-6], ["wasm", 1e-4]] as const) {
+      const { code, stdout, stderr } = await mintjulep(
+        ...["energy", prmtop, "--coordinates", npy, "--solvent", "obc1", "--forces", "--json"],
+        ...["--backend", backend],
+      );
+      assert.equal(code, 0, stderr);
+      const found = JSON.parse(stdout);
+      assert.equal(found.count, 3);
+      known.forEach(({ obc1 }, s) => {
+        assert.ok(Math.abs(found.energies[s] / obc1.energy - 1) < tolerance, `${backend} ${s}`);
+        assert.ok(Math.abs(found.terms.angles[s] / obc1.terms.angles - 1) < tolerance);
+        const forces = found.forces[s].flat();
+        const error = Math.hypot(...obc1.forces.map((f, a) => forces[a] - f));
+        assert.ok(error < tolerance * Math.hypot(...obc1.forces), `${backend}, frame ${s}`);
+      });
+    }
+    const table = await mintjulep("energy", "aldp", "--coordinates", npy);
+    assert.equal(table.stdout.trimEnd().split("\n").length, 4);
+    assert.match(table.stdout, new RegExp(`\\n1 +${known[1].obc1.energy.toFixed(3).slice(0, -1)}`));
+  });
+});
+
+Deno.test("molecules and coordinates that cannot be read are refused in one line", async () => {
+  await inFolder(async (dir) => {
+    const garbage = join(dir, "garbage");
+    Deno.writeTextFileSync(garbage, "hello\n".repeat(1000));
+    const pdb = join(dir, "x.pdb");
+    Deno.writeTextFileSync(pdb, "ATOM      1  CX\n");
+    const other = path("disulphide.inpcrd");
+    const cases: [string[], RegExp][] = [
+      [["inspect"], /inspect needs FILE/],
+      [["inspect", join(dir, "none")], /cannot read .*none: no such file/],
+      [["inspect", dir], /cannot read .*: it is a folder/],
+      [["inspect", garbage], /garbage: line 1: this is no AMBER parameter file/],
+      [["energy", prmtop], /energy needs --coordinates/],
+      [["energy", prmtop, "--coordinates", garbage], /garbage: line 2: expected the number/],
+      [["energy", prmtop, "--coordinates", other], /line 2: coordinates of 44 atoms, .* has 22/],
+      [["energy", prmtop, "--coordinates", pdb], /x\.pdb: line 1: "" is not a coordinate/],
+      [["energy", "aldp", "--solvent", "water"], /--solvent.*none.*obc1.*obc2/],
+    ];
+    for (const [args, pattern] of cases) assertRefused(await mintjulep(...args), pattern);
+  });
+});
+
+Deno.test("sample writes trajectories, and equally weighted samples on request", async () => {
+  await inFolder(async (dir) => {
+    const run = join(dir, "run");
+    assert.equal((await mintjulep(...trainArgs(run), "--workers", "1")).code, 0);
+    const sample = async (out: string, ...more: string[]) => {
+      const args = ["sample", run, "--samples", "40", "--workers", "1", "--out", join(dir, out)];
+      const outcome = await mintjulep(...args, ...more);
+      assert.equal(outcome.code, 0, outcome.stderr);
+      return outcome.stdout;
+    };
+    await sample("x.dcd");
+    const trajectory = decodeDcd(Deno.readFileSync(join(dir, "x.dcd")), "x.dcd");
+    assert.deepEqual([trajectory.count, trajectory.atoms], [40, 4]);
+    assert.equal(decodePdb(Deno.readTextFileSync(join(dir, "x.dcd.pdb")), "x").count, 1);
+    Deno.statSync(join(dir, "x.dcd.log_weights.npy"));
+    await sample("x.npz");
+    const weighted = await readSamples(join(dir, "x.npz"));
+    assert.match(await sample("y.npz", "--resample", "10"), /resampled\.written +10/);
+    const drawn = await readSamples(join(dir, "y.npz"));
+    assert.deepEqual(drawn.shape, [10, 4, 2]);
+    assert.deepEqual([...drawn.logWeights], new Array(10).fill(0));
+    // Each is one of the weighted samples, drawn by systematic resampling: the expected number of
+    // copies of sample i is 10 w_i, the actual one is that rounded up or down.
+    const peak = Math.max(...weighted.logWeights);
+    const total = weighted.logWeights.reduce((sum, w) => sum + Math.exp(w - peak), 0);
+    weighted.energies.forEach((energy, i) => {
+      const copies = drawn.energies.filter((e) => e === energy).length;
+      const expected = 10 * Math.exp(weighted.logWeights[i] - peak) / total;
+      assert.ok(copies >= Math.floor(expected) && copies <= Math.ceil(expected), `sample ${i}`);
+    });
+    assert.equal(drawn.energies.filter((e) => weighted.energies.includes(e)).length, 10);
+  });
+});
+
+Deno.test("a molecule's names reach the files: what is written as .pdb is read for it", async () => {
+  const { writeTrajectory } = await import("../../src/io/trajectory.ts");
+  const { elementSymbol } = await import("../../src/systems/molecule/elements.ts");
+  await inFolder(async (dir) => {
+    const out = join(dir, "x.pdb");
+    const { atoms } = forceField("aldp");
+    await writeTrajectory(out, {
+      atoms: { ...atoms, symbols: atoms.elements.map(elementSymbol) },
+      positions: Float32Array.from(frames("aldp")[1].positions),
+      dimension: 3,
+      count: 1,
+      logWeights: null,
+      definition: "aldp",
+    });
+    const { code, stdout, stderr } = await mintjulep(
+      ...["energy", prmtop, "--coordinates", out, "--json"],
+    );
+    assert.equal(code, 0, stderr);
+    // A PDB holds 1e-3 Å: half a kJ/mol of a stiff bond.
+    const energy = JSON.parse(stdout).energies[0];
+    assert.ok(Math.abs(energy - frames("aldp")[1].none.energy) < 1, `${energy}`);
+  });
+});
