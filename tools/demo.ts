@@ -47,7 +47,7 @@ const rows: [string, string, string][] = [
   ["path ESS", percent(report.ess), ""],
   ["  median of batches", percent(report.essMedianOfBatches), ""],
   ["  control (no network)", percent(report.control!.ess), ""],
-  ["  Mint alone", percent(report.prior.ess), ""],
+  ["  Mint alone", percent(report.prior!.ess), ""],
   [
     "log Z",
     `${number(report.logZ, 4)} ± ${number(report.logZStdErr, 4)}`,

@@ -25,6 +25,10 @@ export const evaluateCommand = command(
     reference: optional(
       pathOption("--reference", "FILE", "Samples of the target (.npy), to look for missed modes"),
     ),
+    buffer: option("--buffer", {
+      description:
+        message`In place of a reference: the run's own samples, resampled and moved on by HMC`,
+    }),
     control: option("--control", {
       description: message`The same figures without the network, at its best step size`,
     }),

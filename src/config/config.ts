@@ -163,6 +163,45 @@ export interface JulepConfig {
   diffusion?: DiffusionConfig;
 }
 
+/** A run without a network: annealed paths (src/path/model.ts) in place of Julep. */
+export interface PathConfig {
+  /** Transition of every level: "underdamped" (one gradient) or "adjusted" (HMC). */
+  kernel: "underdamped" | "adjusted";
+  /** K ≥ 2. */
+  levels: number;
+  /** Leapfrogs of an adjusted transition (1: MALA); the underdamped kernel has none. */
+  leapfrogs: number;
+  /**
+   * Lennard-Jones: factor on the step sizes of the path's rule (src/path/cluster.ts), null: the
+   * rule's own; other systems: the time step of every level, length.
+   */
+  stepSize: number | null;
+  /** Lennard-Jones: "tuned" for the path ESS, "robust" against heavy tails. */
+  variant: "robust" | "tuned";
+  /** The pair flow, fitted on a population of that many; null: none. */
+  flow: {
+    /** A multiple of 4. */
+    population: number;
+    /** Resample the fitting population below this ESS fraction, [0, 1]; 0: never. */
+    threshold: number;
+  } | null;
+  /** Sequential Monte Carlo: islands of `population`, resampled below an ESS fraction; null: none. */
+  resampling: { population: number; threshold: number } | null;
+}
+
+/** Long HMC chains on the target alone. */
+export interface ChainsConfig {
+  /** Independent chains; a multiple of 4, so that no two share a lane. */
+  chains: number;
+  /** Leapfrogs of a transition, its first time step (length) and the acceptance it is adapted to. */
+  leapfrogs: number;
+  stepSize: number;
+  targetAcceptance: number;
+  /** Transitions before the first kept state, and between kept states. */
+  warmup: number;
+  thin: number;
+}
+
 export interface RunConfig {
   /** Version of this layout. */
   version: 1;
@@ -174,4 +213,8 @@ export interface RunConfig {
   julep: JulepConfig;
   /** Iterations between checkpoints (both stages). */
   checkpointEvery: number;
+  /** In place of `julep`, which is then not used; absent: Julep. */
+  path?: PathConfig;
+  /** In place of `mint` and `julep`. */
+  chains?: ChainsConfig;
 }

@@ -1,9 +1,21 @@
 /** What `--method NAME` changes in a configuration; fields set by hand come after it. */
 import { InputError } from "../errors.ts";
-import type { DiffusionConfig, RunConfig } from "./config.ts";
+import type { ChainsConfig, DiffusionConfig, PathConfig, RunConfig } from "./config.ts";
 
-/** Names of all methods: the paper's, then its comparators. */
-export const methodNames = ["julep", "pis", "dds"] as const;
+/**
+ * Names of all methods: the paper's; the same prior with other transitions and the pair flow; what
+ * needs no learning (annealed importance sampling, Sequential Monte Carlo, chains); the comparators.
+ */
+export const methodNames = [
+  "julep",
+  "underdamped",
+  "adjusted",
+  "ais",
+  "smc",
+  "mcmc",
+  "pis",
+  "dds",
+] as const;
 export type MethodName = (typeof methodNames)[number];
 
 /** The configuration of another method for the same system. Throws InputError for unknown names. */
@@ -11,6 +23,13 @@ export function withMethod(config: RunConfig, method: string): RunConfig {
   switch (method) {
     case "julep":
       return config;
+    case "underdamped":
+    case "adjusted":
+    case "ais":
+    case "smc":
+      return withPath(config, method);
+    case "mcmc":
+      return { ...withoutStages(config), chains: chains[config.system.kind] };
     case "pis":
     case "dds":
       return withDiffusion(config, method);
@@ -19,6 +38,77 @@ export function withMethod(config: RunConfig, method: string): RunConfig {
         `unknown method "${method}": the methods are ${methodNames.join(", ")}`,
       );
   }
+}
+
+/** The method that a configuration is of, by its fields. */
+export function methodOf({ julep, path, chains }: RunConfig): MethodName {
+  if (chains) return "mcmc";
+  if (path?.resampling) return "smc";
+  if (path) return path.flow || path.kernel === "underdamped" ? path.kernel : "ais";
+  return julep.diffusion?.kind ?? "julep";
+}
+
+const chains: Record<RunConfig["system"]["kind"], ChainsConfig> = {
+  double_well: {
+    chains: 64,
+    leapfrogs: 16,
+    stepSize: 0.2,
+    targetAcceptance: 0.8,
+    warmup: 1000,
+    thin: 50,
+  },
+  lennard_jones: {
+    chains: 64,
+    leapfrogs: 8,
+    stepSize: 0.02,
+    targetAcceptance: 0.8,
+    warmup: 2000,
+    thin: 20,
+  },
+  molecule: {
+    chains: 32,
+    leapfrogs: 10,
+    stepSize: 0.001,
+    targetAcceptance: 0.8,
+    warmup: 2000,
+    thin: 50,
+  },
+};
+
+/** The broad Gaussian alone, and no training. */
+function withoutStages(config: RunConfig): RunConfig {
+  const { mint } = config;
+  return {
+    ...config,
+    mint: { ...mint, components: 0, iterations: 0, broad: { ...mint.broad, weight: 1 } },
+  };
+}
+
+function withPath(
+  config: RunConfig,
+  method: "underdamped" | "adjusted" | "ais" | "smc",
+): RunConfig {
+  const { system } = config;
+  if (system.kind === "molecule") {
+    throw new InputError(`method ${method} is not for molecules yet`);
+  }
+  const cluster = system.kind === "lennard_jones";
+  // Between distant minima a short underdamped path hardly moves; HMC does.
+  const underdamped = method === "underdamped" || (method === "smc" && cluster);
+  const kernel = underdamped ? "underdamped" : "adjusted";
+  const large = cluster && system.particles > 20;
+  const path: PathConfig = {
+    kernel,
+    levels: large ? 400 : underdamped ? 100 : 200,
+    leapfrogs: 4,
+    stepSize: cluster ? null : 0.2,
+    variant: "robust",
+    flow: method === "ais" || !cluster ? null : { population: 1024, threshold: large ? 0.7 : 0 },
+    resampling: method === "smc" ? { population: large ? 1000 : 2000, threshold: 0.75 } : null,
+  };
+  // A mixture of labelled components is part of the method; baselines start from a Gaussian.
+  const base = method === "ais" || method === "smc" || cluster ? withoutStages(config) : config;
+  return { ...base, path };
 }
 
 /** Width of the Gaussian prior and ∫ε: from the width of the target, by kind of system. */

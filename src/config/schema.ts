@@ -169,6 +169,40 @@ const julep = object({
   }).optional(),
 });
 
+const multipleOf4 = (min: number) => {
+  const what = `a multiple of 4 >= ${min}`;
+  return z.int(what).min(min, what).max(1e9, what).multipleOf(4, what);
+};
+const share = () => {
+  const what = "a number in [0, 1]";
+  return z.number(what).min(0, what).max(1, what);
+};
+
+const path = object({
+  kernel: oneOf("underdamped", "adjusted"),
+  levels: count(2),
+  leapfrogs: count(1),
+  stepSize: z.union([z.null(), positive()], "a number > 0 or null"),
+  variant: oneOf("robust", "tuned"),
+  flow: z.union(
+    [z.null(), object({ population: multipleOf4(80), threshold: share() })],
+    "null or an object with population (a multiple of 4 >= 80) and threshold in [0, 1]",
+  ),
+  resampling: z.union(
+    [z.null(), object({ population: multipleOf4(8), threshold: share() })],
+    "null or an object with population (a multiple of 4 >= 8) and threshold in [0, 1]",
+  ),
+});
+
+const chains = object({
+  chains: multipleOf4(4),
+  leapfrogs: count(1),
+  stepSize: positive(),
+  targetAcceptance: fraction(),
+  warmup: count(0),
+  thin: count(1),
+});
+
 const runConfig: z.ZodType<RunConfig> = object({
   version: z.literal(1, "1, the layout this program knows"),
   preset: z.string("a name").min(1, "a name"),
@@ -180,6 +214,8 @@ const runConfig: z.ZodType<RunConfig> = object({
   mint,
   julep,
   checkpointEvery: count(1),
+  path: path.optional(),
+  chains: chains.optional(),
 }).superRefine((config, context) => {
   for (const [path, message] of contradictions(config)) {
     context.addIssue({ code: "custom", path: path.split("."), message, params: { whole: true } });
@@ -206,6 +242,10 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
     yield ["system.quartic", "must be > 0 (or quadratic > 0): exp(-U) cannot be normalised"];
   }
   if (julep.diffusion) yield* contradictionsOfDiffusion(config);
+  if (config.path && config.chains) yield ["chains", "cannot stand beside path"];
+  if (config.path && system.kind !== "lennard_jones" && config.path.stepSize === null) {
+    yield ["path.stepSize", `must be a number > 0 for ${system.kind}, got null`];
+  }
   const { enabled, drift, evenDrift, matrix } = julep.network;
   if (enabled && !drift && !evenDrift && matrix === "none") {
     yield [

@@ -24,15 +24,48 @@ function rows(input: ReportInput): Row[] {
   const { exact, figures } = input;
   return [
     {
-      label: "Path ESS",
-      note: "pooled",
+      label: essLabel(figures?.essOf),
+      note: figures?.essOf === "ancestors" ? "descendants of one prior draw as one" : "pooled",
       cell: (f) => percentWithError(f.ess, f.essStdErr),
+    },
+    {
+      label: "",
+      note: "final weights alone: no path ESS",
+      cell: (f) => percent(f.finalEss),
     },
     { label: "", note: "median of batches", cell: (f) => percent(f.essMedianOfBatches) },
     {
       label: "",
       note: "from the target",
       cell: (f) => percentWithError(f.essFromReference, f.essFromReferenceStdErr),
+    },
+    {
+      label: "Islands",
+      note: "number × population",
+      cell: (f) =>
+        f.islands === undefined ? "–" : `${integer(f.islands)} × ${integer(f.population)}`,
+    },
+    { label: "", note: "resamplings, mean", cell: (f) => fixed(f.resamplings, 1) },
+    { label: "", note: "distinct ancestors, mean", cell: (f) => fixed(f.distinctAncestors, 0) },
+    { label: "", note: "effective ancestors, mean", cell: (f) => fixed(f.effectiveAncestors, 1) },
+    { label: "", note: "log Z, spread", cell: (f) => fixed(f.logZSpread, 3) },
+    {
+      label: "Chains",
+      note: "number × kept draws",
+      cell: (f) => f.chains === undefined ? "–" : `${integer(f.chains)} × ${integer(f.draws)}`,
+    },
+    { label: "", note: "acceptance", cell: (f) => percent(f.acceptance) },
+    { label: "", note: "split R-hat, energy", cell: (f) => fixed(f.rHatEnergy, 4) },
+    { label: "", note: "split R-hat, pair distance", cell: (f) => fixed(f.rHatPairDistance, 4) },
+    {
+      label: "",
+      note: "autocorrelation time, energy (transitions)",
+      cell: (f) => fixed(f.autocorrelationTimeEnergy, 1),
+    },
+    {
+      label: "",
+      note: "autocorrelation time, pair distance",
+      cell: (f) => fixed(f.autocorrelationTimePairDistance, 1),
     },
     { label: "Largest weight", note: "share of all", cell: (f) => percent(f.largestWeightShare) },
     {
@@ -96,6 +129,11 @@ function rows(input: ReportInput): Row[] {
       note: "per sample",
       cell: (f) => integer(f.energyEvaluationsPerSample),
     },
+    {
+      label: "",
+      note: "flow sweeps, per sample",
+      cell: (f) => f.flowPassesPerSample ? integer(f.flowPassesPerSample) : "–",
+    },
     { label: "Training time", cell: (f) => seconds(f.trainSeconds) },
     { label: "Sampling time", cell: (f) => seconds(f.sampleSeconds) },
   ];
@@ -118,6 +156,9 @@ function identityRows({ identities, figures }: ReportInput): Row[] {
   ];
 }
 
+const essLabel = (of: Figures["essOf"]) =>
+  of === "ancestors" ? "Ancestor ESS" : of === "chains" ? "Chain ESS" : "Path ESS";
+
 const setSize = (n: number | undefined) => n === undefined ? "" : `, n = ${integer(n)}`;
 
 /** A distance between sets, and what two sets of true samples of that size are apart. */
@@ -138,10 +179,26 @@ export function deviation(
     : "";
 }
 
+/** A method in words. */
+export function methodTitle(method = "julep"): string {
+  return titles[method] ?? escapeHtml(method);
+}
+
+const titles: Record<string, string> = {
+  julep: "Mint + Julep",
+  underdamped: "Underdamped path",
+  adjusted: "Adjusted path",
+  ais: "Annealed importance sampling",
+  smc: "Sequential Monte Carlo",
+  mcmc: "HMC chains",
+  pis: "PIS",
+  dds: "DDS",
+};
+
 /** HTML; empty when there is no figure at all. Rows without any figure are left out. */
 export function figuresTable(input: ReportInput): string {
   const columns = [
-    { name: "Mint + Julep", figures: input.figures },
+    { name: methodTitle(input.method), figures: input.figures },
     { name: "Control: no network", figures: input.control },
     { name: "Mint alone", figures: input.mintAlone },
   ].filter((column) => column.figures !== undefined) as { name: string; figures: Figures }[];

@@ -38,6 +38,25 @@ export interface Figures {
   readonly samples?: number;
   readonly steps?: number;
   readonly energyEvaluationsPerSample?: number;
+  /** What `ess` counts; "paths" by default (see ForwardFigures in src/run/figures.ts). */
+  readonly essOf?: "paths" | "ancestors" | "chains";
+  /** Sequential Monte Carlo. */
+  readonly islands?: number;
+  readonly population?: number;
+  readonly resamplings?: number;
+  readonly distinctAncestors?: number;
+  readonly effectiveAncestors?: number;
+  readonly logZSpread?: number;
+  readonly finalEss?: number;
+  /** Chains. */
+  readonly chains?: number;
+  readonly draws?: number;
+  readonly acceptance?: number;
+  readonly rHatEnergy?: number;
+  readonly rHatPairDistance?: number;
+  readonly autocorrelationTimeEnergy?: number;
+  readonly autocorrelationTimePairDistance?: number;
+  readonly flowPassesPerSample?: number;
   /** Pooled path ESS, a fraction, as every ESS here. */
   readonly ess?: number;
   readonly essStdErr?: number;
@@ -82,6 +101,8 @@ export interface ReportInput {
   /** The commands that repeat the run, one a line. */
   readonly command?: string;
 
+  /** Name of the method, "julep" by default. */
+  readonly method?: string;
   readonly mintCurve?: readonly MintCurvePoint[];
   readonly julepCurve?: readonly JulepCurvePoint[];
   /** Knots of the learned log ε, equally spaced on [0, 1]. */

@@ -62,7 +62,12 @@ function tiles({ figures: f, exact }: ReportInput): string {
   const found: [string, string, string][] = [];
   if (f.ess !== undefined) {
     const n = f.samples === undefined ? "" : `${integer(f.samples)} samples`;
-    found.push(["Path ESS", percentWithError(f.ess, f.essStdErr), n]);
+    const name = f.essOf === "ancestors"
+      ? "Ancestor ESS"
+      : f.essOf === "chains"
+      ? "Chain ESS"
+      : "Path ESS";
+    found.push([name, percentWithError(f.ess, f.essStdErr), n]);
   }
   if (f.essFromReference !== undefined) {
     found.push([
@@ -217,6 +222,11 @@ do, so weighted averages are exact in the limit of many samples.</dd>
 that would be worth as much. It cannot see a region that is never visited.</dd>
 <dt>ESS from the target</dt><dd>1 / E<sub>p</sub>[e<sup>W − log Z</sup>] over paths run backward from
 samples of the target. The two must agree; where this one is smaller, the sampler misses something.</dd>
+<dt>Ancestor ESS</dt><dd>After resampling: (Σ<sub>a</sub>w<sub>a</sub>)² / (n
+Σ<sub>a</sub>w<sub>a</sub>²) with w<sub>a</sub> the weight of all descendants of one prior draw. The ESS
+of the final weights is larger and no path ESS: resampling makes weights equal by copying.</dd>
+<dt>Chain ESS</dt><dd>Kept draws over the autocorrelation time of the energy; split R-hat compares
+halves of all chains and should be below 1.01.</dd>
 <dt>log Z</dt><dd>log of the mean of e<sup>W</sup>, in the measure in which one particle is held at the
 origin; standard error by a delete-one-block jackknife over 100 blocks. From both ends: Bennett's
 acceptance ratio of the forward and backward weights, right even where the sampler misses modes.</dd>

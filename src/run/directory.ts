@@ -8,6 +8,7 @@ import { writeFileAtomic } from "../io/atomic.ts";
 import { canonicalJson, toJson } from "../io/json.ts";
 import type { JulepTrainingState } from "../julep/train.ts";
 import type { MintModel } from "../mint/model.ts";
+import type { PathModel } from "../path/model.ts";
 import type { MintTrainingState } from "../mint/train.ts";
 import { createSystem } from "../systems/create.ts";
 import { VERSION } from "../version.ts";
@@ -22,6 +23,8 @@ export const files = {
   timing: (dir: string) => join(dir, "timing.json"),
   report: (dir: string) => join(dir, "report.html"),
   picture: (dir: string) => join(dir, "picture.svg"),
+  /** Chains: the samples, for --reference of any other run. */
+  reference: (dir: string) => join(dir, "reference.npy"),
 };
 
 /** Rows of numbers under named columns; NaN where a figure was not finite. */
@@ -38,9 +41,22 @@ export interface TrainingState {
   stage: "mint" | "julep" | "done";
   mint: MintModel;
   mintTraining: MintTrainingState | null;
+  /** null before its stage, and in runs of a path or of chains. */
   julep: JulepTrainingState | null;
+  /** Runs of a path, once it is made. */
+  path?: PathStage;
   mintCurve: Curve;
   julepCurve: Curve;
+}
+
+/** What "training" is for a path: its levels, and the pair flow's fit where there is one. */
+export interface PathStage {
+  readonly model: PathModel;
+  /** Of every level, see FlowFitResult; empty without a flow. */
+  readonly explained: Float64Array;
+  readonly scale: Float64Array;
+  /** Gradients and energies that the fit took. */
+  readonly evaluations: number;
 }
 
 interface PackedCurve {

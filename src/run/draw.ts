@@ -4,7 +4,6 @@ import { InputError } from "../errors.ts";
 import type { PdbAtoms } from "../io/pdb.ts";
 import { writeSamples } from "../io/samples.ts";
 import { isTrajectory, writeTrajectory } from "../io/trajectory.ts";
-import { averagedJulep } from "../julep/train.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import { systematicResample } from "../sampling/resample.ts";
 import { createSystem } from "../systems/create.ts";
@@ -15,9 +14,10 @@ import { openRun } from "./directory.ts";
 import { type ForwardFigures, forwardFigures } from "./figures.ts";
 import { RunJobs } from "./jobs.ts";
 import { type Progress, silent } from "./progress.ts";
-import { forward } from "./session.ts";
+import { forward, samplerOf, stepsOf } from "./session.ts";
 
 export interface SampleOptions {
+  /** Sequential Monte Carlo gives whole islands, chains an equal number of states from each. */
   readonly samples: number;
   /**
    * The .npz to write: positions, log_weights, energies, seed, definition, hash; or a trajectory, .pdb
@@ -53,7 +53,7 @@ export async function sampleRun(dir: string, options: SampleOptions): Promise<Sa
   const { config, state } = await openRun(dir, (line) => progress.note(line));
   const system = createSystem(config.system);
   const seed = options.seed ?? config.seed;
-  const steps = options.steps ?? config.julep.steps;
+  const steps = stepsOf(config, options.steps);
   progress.note(`system ${system.definition}`);
   progress.note(`hash ${system.hash}, seed ${seed}`);
   await using pool = await ExecutorPool.start({
@@ -62,7 +62,7 @@ export async function sampleRun(dir: string, options: SampleOptions): Promise<Sa
     progress,
   });
   const jobs = new RunJobs(pool, config.system, options.signal);
-  const sampler = { system, mint: state.mint, julep: averagedJulep(state.julep!), jobs, progress };
+  const sampler = samplerOf(config, system, state, jobs, progress);
   const drawn = await forward(sampler, samples, steps, seed);
   if (options.resample !== undefined && drawn.logWeights.every((w) => w === -Infinity)) {
     throw new InputError("--resample: no sample has any weight, there is nothing to draw from");

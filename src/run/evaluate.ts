@@ -1,7 +1,13 @@
 /** `evaluate`: exact weights, two-sided diagnostics and the control of a trained run. */
 import { type BackendChoice, selectBackend } from "../backends/select.ts";
 import { readReference } from "../io/samples.ts";
-import { averagedJulep } from "../julep/train.ts";
+import type { PathCost } from "../backends/backend.ts";
+import type { RunConfig } from "../config/config.ts";
+import { methodOf } from "../config/methods.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { encodeNpy } from "../io/npy.ts";
+import { chainStatistics } from "../sampling/chain_statistics.ts";
+import { meanDistances } from "../sampling/observables.ts";
 import { exactValues } from "../sampling/exact.ts";
 import { essFromReference } from "../sampling/diagnostics.ts";
 import { type Identities, identities } from "../sampling/identities.ts";
@@ -12,7 +18,7 @@ import { InputError } from "../errors.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
 import { ExecutorPool } from "../workers/pool.ts";
-import { files, openRun, writeJson } from "./directory.ts";
+import { files, openRun, type TrainingState, writeJson } from "./directory.ts";
 import {
   type ForwardFigures,
   forwardFigures,
@@ -22,7 +28,16 @@ import {
 import { RunJobs } from "./jobs.ts";
 import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
-import { backward, forward, priorWeights, priorWeightsAt, trainControl } from "./session.ts";
+import {
+  backward,
+  forward,
+  ownBuffer,
+  priorWeights,
+  priorWeightsAt,
+  samplerOf,
+  stepsOf,
+  trainControl,
+} from "./session.ts";
 
 export interface EvaluateOptions {
   /** Paths in all, shared out among the seeds. */
@@ -33,6 +48,8 @@ export interface EvaluateOptions {
   readonly seeds: number;
   /** .npy of target samples, (S, N·n) or (S, N, n). */
   readonly reference?: string;
+  /** In place of a reference: own samples, resampled and moved on by HMC. */
+  readonly buffer?: boolean;
   readonly control: boolean;
   readonly workers?: number;
   readonly backend: BackendChoice;
@@ -53,20 +70,28 @@ export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures
   definition: string;
   hash: string;
   preset: string;
+  method: string;
   backend: string;
   workers: number;
   steps: number;
   seeds: number[];
   essPerSeed: number[];
   logZPerSeed: number[];
-  /** Gradients of the target's energy per path, and one energy at its end. */
+  /** Gradients and energies per sample: warm-up of chains and the energy at a path's end included. */
   energyEvaluationsPerSample: number;
+  /** Evaluations of training: gradients and energies of all iterations or fits. */
+  trainEvaluations?: number;
+  /** The reference is the run's own buffer. */
+  buffer?: boolean;
+  /** Chains: the file that `evaluate` wrote their states to. */
+  referenceFile?: string;
   exactLogZ?: number;
   exactMeanEnergy?: number;
   exactMeanPairDistance?: number;
   trainSeconds: number;
   sampleSeconds: number;
-  prior: PriorFigures;
+  /** Not for chains. */
+  prior?: PriorFigures;
   identities: Identities;
   control?: ForwardFigures & Partial<ReferenceFigures> & { stepSizes: number[] };
   warnings: string[];
@@ -82,13 +107,19 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
     (line) => progress.note(line),
   );
   const system = createSystem(config.system);
-  if (options.control && config.julep.diffusion) {
+  const method = methodOf(config);
+  if (options.control && method !== "julep") {
+    throw new InputError(`--control is Julep's: ${dir} holds a run of method ${method}`);
+  }
+  if (options.buffer && (options.reference || method === "mcmc")) {
     throw new InputError(
-      `--control is Julep's: ${dir} holds a run of method ${config.julep.diffusion.kind}`,
+      options.reference
+        ? "--buffer stands in for --reference: give one of them"
+        : `--buffer needs weighted samples: ${dir} holds a run of method ${method}`,
     );
   }
-  const steps = options.steps ?? config.julep.steps;
-  const reference = options.reference
+  const steps = stepsOf(config, options.steps);
+  let reference = options.reference
     ? thin(
       await readReference(options.reference, system.particles, system.dimension),
       system,
@@ -100,7 +131,7 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
   progress.note(`hash ${system.hash}`);
   await using pool = await ExecutorPool.start({ backend, workers: options.workers, progress });
   const jobs = new RunJobs(pool, config.system, signal);
-  const sampler = { system, mint: state.mint, julep: averagedJulep(state.julep!), jobs, progress };
+  const sampler = samplerOf(config, system, state, jobs, progress);
 
   const seeds = Array.from(
     { length: Math.min(options.seeds, samples) },
@@ -112,16 +143,20 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
       Math.floor(k * samples / seeds.length);
     sets.push(await forward(sampler, share, steps, seed, `Sampling, seed ${seed}`));
   }
-  const drawn = concatenate(sets);
+  const drawn = concatenate(sets, system);
+  if (options.buffer) reference = await ownBuffer(sampler, drawn, config.seed);
   const back = reference ? await backward(sampler, reference, steps, config.seed) : null;
   const figures = forwardFigures(system, drawn);
+  const perSeed = sets.map((set) => forwardFigures(system, set));
   const known = exactValues(config.system);
-  const prior = await priorWeights(sampler, samples, config.seed);
+  const prior = drawn.chains
+    ? new Float64Array(0)
+    : await priorWeights(sampler, samples, config.seed);
   const priorLogZ = logPartitionFunction(prior);
   const moments = identities(
     system,
     drawn.positions,
-    drawn.logWeights,
+    drawn.chains ? null : drawn.logWeights,
     identitySamples(system.particles * system.dimension),
   );
   const report: EvaluateReport = {
@@ -129,13 +164,18 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
     definition: system.definition,
     hash: system.hash,
     preset: config.preset,
+    method,
     backend,
     workers: pool.workers,
     steps,
     seeds,
-    essPerSeed: sets.map((s) => effectiveSampleSize(s.logWeights)),
-    logZPerSeed: sets.map((s) => logPartitionFunction(s.logWeights).logZ),
-    energyEvaluationsPerSample: steps + 1,
+    essPerSeed: perSeed.map((f) => f.ess),
+    logZPerSeed: perSeed.map((f) => f.logZ),
+    energyEvaluationsPerSample: drawn.cost
+      ? (drawn.cost.gradients + drawn.cost.energies) / drawn.energies.length
+      : steps + 1,
+    trainEvaluations: trainEvaluations(config, state),
+    ...(options.buffer ? { buffer: true } : {}),
     ...figures,
     ...(back ? referenceFigures(system, drawn, back) : {}),
     ...(known?.exact
@@ -147,23 +187,40 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
       : {}),
     trainSeconds,
     sampleSeconds: drawn.seconds,
-    prior: {
-      ess: effectiveSampleSize(prior),
-      logZ: priorLogZ.logZ,
-      logZStdErr: priorLogZ.standardError,
-    },
+    ...(drawn.chains ? {} : {
+      prior: {
+        ess: effectiveSampleSize(prior),
+        logZ: priorLogZ.logZ,
+        logZStdErr: priorLogZ.standardError,
+      },
+    }),
     identities: moments,
     warnings: warnings({
       logWeights: drawn.logWeights,
-      logWeightsFromReference: back?.logWeights,
+      logWeightsFromReference: drawn.chains ? undefined : back?.logWeights,
+      referenceName: options.buffer ? "the run's own buffer" : undefined,
+      islands: drawn.islands,
+      chains: drawn.chains,
       exactLogZ: known?.exact ? known.logZ.value : undefined,
       identities: moments,
       priorMissesLabellings: state.mint.components > 0 && !state.mint.symmetrise &&
         system.identicalParticles.some((group) => group.length > 1),
     }),
   };
-  if (back) {
-    const logZ = known?.exact ? known.logZ.value : report.logZBothEnds!;
+  if (drawn.chains) {
+    report.referenceFile = files.reference(dir);
+    const size = system.particles * system.dimension;
+    await writeFileAtomic(
+      report.referenceFile,
+      encodeNpy(drawn.positions, [drawn.energies.length, size]),
+    );
+  }
+  if (back && report.prior) {
+    const logZ = known?.exact
+      ? known.logZ.value
+      : drawn.islands
+      ? report.logZ
+      : report.logZBothEnds!;
     report.prior.essFromReference = essFromReference(await priorWeightsAt(sampler, back), logZ).ess;
   }
   if (options.control) {
@@ -202,7 +259,17 @@ function thin(reference: Float64Array, system: System, count: number): Float64Ar
   return out;
 }
 
-function concatenate(sets: readonly WeightedSamples[]): WeightedSamples {
+/** Gradients of all training trajectories, or evaluations of the flow's fit. */
+function trainEvaluations(config: RunConfig, state: TrainingState): number | undefined {
+  if (state.path) return state.path.evaluations;
+  if (config.chains) return 0;
+  const { mint, julep } = config;
+  const stage1 = mint.iterations * mint.samples;
+  return state.julep ? stage1 + state.julep.iteration * julep.samples * (julep.steps + 1) : stage1;
+}
+
+/** One set of several; chains of several seeds become one set of more chains. */
+function concatenate(sets: readonly WeightedSamples[], system: System): WeightedSamples {
   if (sets.length === 1) return sets[0];
   const f32 = (pick: (s: WeightedSamples) => Float32Array) => {
     const out = new Float32Array(sets.reduce((sum, s) => sum + pick(s).length, 0));
@@ -219,5 +286,35 @@ function concatenate(sets: readonly WeightedSamples[]): WeightedSamples {
     energies: Float64Array.from(sets.flatMap((s) => [...s.energies])),
     logWeights: Float64Array.from(sets.flatMap((s) => [...s.logWeights])),
     seconds: sets.reduce((sum, s) => sum + s.seconds, 0),
+    ...joinedExtras(sets, system),
   };
+}
+
+function joinedExtras(sets: readonly WeightedSamples[], system: System): Partial<WeightedSamples> {
+  const sum = (pick: (cost: PathCost) => number) =>
+    sets.reduce((total, { cost }) => total + (cost ? pick(cost) : 0), 0);
+  const extras: { -readonly [K in keyof WeightedSamples]?: WeightedSamples[K] } = {};
+  if (sets[0].cost) {
+    extras.cost = {
+      gradients: sum((c) => c.gradients),
+      energies: sum((c) => c.energies),
+      flowPasses: sum((c) => c.flowPasses),
+    };
+  }
+  if (sets[0].islands) extras.islands = sets.flatMap((s) => s.islands ?? []);
+  const [{ chains: first }] = sets;
+  if (first && sets.every((s) => s.chains?.draws === first.draws)) {
+    const { particles, dimension } = system;
+    const count = sets.length * first.chains;
+    const all = (pick: (s: WeightedSamples) => Float64Array) =>
+      chainStatistics(Float64Array.from(sets.flatMap((s) => [...pick(s)])), count);
+    extras.chains = {
+      ...first,
+      chains: count,
+      acceptance: sets.reduce((total, s) => total + s.chains!.acceptance, 0) / sets.length,
+      energy: all((s) => s.energies),
+      pairDistance: all((s) => meanDistances(s.positions, particles, dimension)),
+    };
+  }
+  return extras;
 }

@@ -8,7 +8,14 @@ import {
   logPartitionFromBothEnds,
   maxLogWeightFromReference,
 } from "../sampling/diagnostics.ts";
-import { distanceW2, energyW2, meanEnergy, meanPairDistance } from "../sampling/observables.ts";
+import { islandFigures, islandMean } from "../sampling/islands.ts";
+import {
+  distanceW2,
+  energyW2,
+  meanDistances,
+  meanEnergy,
+  meanPairDistance,
+} from "../sampling/observables.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import {
   countNonFinite,
@@ -18,11 +25,16 @@ import {
   medianBatchEss,
 } from "../sampling/weights.ts";
 
-/** From paths that ran from the prior to the target. */
+/** From samples that the sampler drew. */
 export interface ForwardFigures {
-  /** Paths. */
   samples: number;
-  /** Pooled path ESS, a fraction in [0, 1] (eq. 27). */
+  /**
+   * What `ess` counts. "paths": eq. 27. "ancestors": Sequential Monte Carlo, all descendants of one
+   * prior draw counted as one sample, so that it can stand beside a path ESS. "chains": draws over
+   * the energy's autocorrelation time; there are no weights, and no log Z.
+   */
+  essOf: "paths" | "ancestors" | "chains";
+  /** Pooled, a fraction in [0, 1] (chains may exceed 1). */
   ess: number;
   essStdErr: number;
   /** Median over batches of 1000 consecutive paths. */
@@ -39,9 +51,85 @@ export interface ForwardFigures {
   meanEnergyStdErr: number;
   meanPairDistance: number;
   meanPairDistanceStdErr: number;
+  /** Evaluations of energy gradients and energies, flow sweeps, per sample; where counted. */
+  gradientsPerSample?: number;
+  flowPassesPerSample?: number;
+  /** Sequential Monte Carlo: means over islands; errors above come from the spread over them. */
+  islands?: number;
+  population?: number;
+  resamplings?: number;
+  distinctAncestors?: number;
+  effectiveAncestors?: number;
+  /** Standard deviation of log Z from island to island. */
+  logZSpread?: number;
+  /** ESS of the final weights alone: blind to shared ancestors, no path ESS. */
+  finalEss?: number;
+  /** Chains: number, kept draws of each, mean acceptance, split R-hat, autocorrelation times. */
+  chains?: number;
+  draws?: number;
+  acceptance?: number;
+  rHatEnergy?: number;
+  rHatPairDistance?: number;
+  /** In transitions. */
+  autocorrelationTimeEnergy?: number;
+  autocorrelationTimePairDistance?: number;
 }
 
 export function forwardFigures(system: System, drawn: WeightedSamples): ForwardFigures {
+  const figures = { ...pathFigures(system, drawn), ...costFigures(drawn) };
+  const { islands, chains } = drawn;
+  if (islands) {
+    const { ess: finalEss } = figures;
+    const { population } = islands[0];
+    const { particles, dimension } = system;
+    const energy = islandMean(drawn.energies, drawn.logWeights, population);
+    const distances = meanDistances(drawn.positions, particles, dimension);
+    const distance = islandMean(distances, drawn.logWeights, population);
+    return {
+      ...figures,
+      ...islandFigures(islands),
+      essOf: "ancestors",
+      finalEss,
+      meanEnergyStdErr: energy.standardError,
+      meanPairDistanceStdErr: distance.standardError,
+    };
+  }
+  if (chains) {
+    const { energy, pairDistance, thin } = chains;
+    return {
+      ...figures,
+      essOf: "chains",
+      ess: energy.effectiveDraws / drawn.energies.length,
+      essStdErr: NaN,
+      essMedianOfBatches: NaN,
+      largestWeightShare: NaN,
+      maxLogWeight: NaN,
+      logZ: NaN,
+      logZStdErr: NaN,
+      elbo: NaN,
+      meanEnergyStdErr: energy.standardError,
+      meanPairDistanceStdErr: pairDistance.standardError,
+      chains: chains.chains,
+      draws: chains.draws,
+      acceptance: chains.acceptance,
+      rHatEnergy: energy.rHat,
+      rHatPairDistance: pairDistance.rHat,
+      autocorrelationTimeEnergy: energy.autocorrelationTime * thin,
+      autocorrelationTimePairDistance: pairDistance.autocorrelationTime * thin,
+    };
+  }
+  return figures;
+}
+
+function costFigures({ cost, energies }: WeightedSamples) {
+  if (!cost) return {};
+  return {
+    gradientsPerSample: cost.gradients / energies.length,
+    flowPassesPerSample: cost.flowPasses / energies.length,
+  };
+}
+
+function pathFigures(system: System, drawn: WeightedSamples): ForwardFigures {
   const { logWeights, energies, positions } = drawn;
   const { particles, dimension } = system;
   const { ess, standardError } = effectiveSampleSizeWithError(logWeights);
@@ -50,6 +138,7 @@ export function forwardFigures(system: System, drawn: WeightedSamples): ForwardF
   const distance = meanPairDistance(positions, particles, dimension, logWeights);
   return {
     samples: logWeights.length,
+    essOf: "paths",
     ess,
     essStdErr: standardError,
     essMedianOfBatches: medianBatchEss(logWeights),
@@ -69,7 +158,10 @@ export function forwardFigures(system: System, drawn: WeightedSamples): ForwardF
 /** From paths that ran backward from samples of the target. */
 export interface ReferenceFigures {
   referenceSamples: number;
-  /** ESS as seen from the target: 1 / E_p[e^{W − log Z}]. */
+  /**
+   * ESS as seen from the target: 1 / E_p[e^{W − log Z}], of single paths in any case (resampled runs:
+   * of the same path without resampling).
+   */
   essFromReference: number;
   essFromReferenceStdErr: number;
   /** Evidence upper bound. */
@@ -93,18 +185,24 @@ export function referenceFigures(
   drawn: WeightedSamples,
   backward: WeightedSamples,
 ): ReferenceFigures {
-  const both = logPartitionFromBothEnds(drawn.logWeights, backward.logWeights);
+  // Weights after resampling are not those of paths, and chains have none: one end is left.
+  const both = drawn.islands || drawn.chains
+    ? { logZ: NaN, standardError: NaN }
+    : logPartitionFromBothEnds(drawn.logWeights, backward.logWeights);
   const known = exactValues(system.config);
-  const logZ = known?.exact ? known.logZ.value : both.logZ;
+  const own = drawn.islands ? islandFigures(drawn.islands).logZ : both.logZ;
+  const logZ = known?.exact ? known.logZ.value : own;
   const ess = essFromReference(backward.logWeights, logZ);
   const energy = energyW2(drawn.energies, drawn.logWeights, backward.energies);
   const distance = distanceW2(drawn.positions, drawn.logWeights, backward.positions, system);
   return {
     referenceSamples: backward.logWeights.length,
-    essFromReference: ess.ess,
-    essFromReferenceStdErr: ess.standardError,
+    essFromReference: drawn.chains ? NaN : ess.ess,
+    essFromReferenceStdErr: drawn.chains ? NaN : ess.standardError,
     eubo: eubo(backward.logWeights).mean,
-    maxLogWeightFromReference: maxLogWeightFromReference(backward.logWeights, logZ),
+    maxLogWeightFromReference: drawn.chains
+      ? NaN
+      : maxLogWeightFromReference(backward.logWeights, logZ),
     logZBothEnds: both.logZ,
     logZBothEndsStdErr: both.standardError,
     energyW2: energy.value,

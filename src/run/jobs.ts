@@ -1,5 +1,7 @@
 /** The numerics of both stages on a pool of workers: splits work into jobs, joins results in order. */
 import {
+  type FlowFitJob,
+  type FlowFitResult,
   LANES,
   type PriorDraw,
   type Problem,
@@ -12,7 +14,10 @@ import type { JulepModel } from "../julep/model.ts";
 import { Stream } from "../math/random.ts";
 import type { MintModel } from "../mint/model.ts";
 import type { MintJobs } from "../mint/train.ts";
+import type { PathModel } from "../path/model.ts";
 import type { RunTrajectories } from "../sampling/draw.ts";
+import type { RunChains, RunIslands, RunPaths } from "../sampling/path_draw.ts";
+import type { Job, Result } from "../workers/job.ts";
 import type { ExecutorPool } from "../workers/pool.ts";
 
 /** Samples per Mint job: fixed, because the order of sums depends on it. */
@@ -33,9 +38,14 @@ export class RunJobs implements MintJobs, JulepJobs {
     this.#signal = signal;
   }
 
-  async #prepare(mint: MintModel | null, julep: JulepModel | null): Promise<void> {
-    if (this.#problem && this.#problem.mint === mint && this.#problem.julep === julep) return;
-    this.#problem = { system: this.#system, mint, julep };
+  async #prepare(
+    mint: MintModel | null,
+    julep: JulepModel | null,
+    path: PathModel | null = null,
+  ): Promise<void> {
+    const last = this.#problem;
+    if (last && last.mint === mint && last.julep === julep && last.path === path) return;
+    this.#problem = { system: this.#system, mint, julep, path };
     await this.#pool.prepare(this.#problem);
   }
 
@@ -123,6 +133,36 @@ export class RunJobs implements MintJobs, JulepJobs {
   /** For draw.ts: trajectories of one model. */
   runTrajectories(model: JulepModel): RunTrajectories {
     return (jobs, onResult) => this.trajectories(model, jobs, onResult);
+  }
+
+  /** For path_draw.ts: paths, islands and chains of the run's prior. */
+  runPaths(path: PathModel): RunPaths {
+    return this.#runOn("paths", path);
+  }
+
+  runIslands(path: PathModel): RunIslands {
+    return this.#runOn("island", path);
+  }
+
+  /** Chains need neither path nor prior. */
+  runChains(): RunChains {
+    return this.#runOn("chains", null);
+  }
+
+  /** Fits the pair flow of a path, in one worker: every level needs the one before it. */
+  async fitFlow(path: PathModel, job: FlowFitJob): Promise<FlowFitResult> {
+    await this.#prepare(this.mint, null, path);
+    return await this.#pool.run("fitFlow", job, { signal: this.#signal });
+  }
+
+  #runOn<K extends "paths" | "island" | "chains">(name: K, path: PathModel | null) {
+    return async (
+      jobs: Job<K>[],
+      onResult?: (index: number, result: Result<K>) => void,
+    ): Promise<Result<K>[]> => {
+      await this.#prepare(path ? this.mint : null, null, path);
+      return await this.#pool.map(name, jobs, { signal: this.#signal, onResult });
+    };
   }
 }
 

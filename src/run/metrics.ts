@@ -1,6 +1,5 @@
 /** The figures that training itself ends with: the prior alone and the transport, at a modest n. */
 import type { RunConfig } from "../config/config.ts";
-import { averagedJulep } from "../julep/train.ts";
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import { exactValues } from "../sampling/exact.ts";
@@ -10,7 +9,7 @@ import type { TrainingState } from "./directory.ts";
 import { type ForwardFigures, forwardFigures } from "./figures.ts";
 import type { RunJobs } from "./jobs.ts";
 import type { Progress } from "./progress.ts";
-import { forward, priorWeights } from "./session.ts";
+import { forward, priorWeights, samplerOf, stepsOf } from "./session.ts";
 
 export interface Metrics extends ForwardFigures {
   readonly system: string;
@@ -41,11 +40,12 @@ export async function measure(
   metrics: Omit<Metrics, "trainSeconds">;
   input: { drawn: WeightedSamples; priorLogWeights: Float64Array };
 }> {
-  const sampler = { system, mint: state.mint, julep: averagedJulep(state.julep!), jobs, progress };
+  const sampler = samplerOf(config, system, state, jobs, progress);
+  const steps = stepsOf(config, undefined);
   const seed = config.seed + METRICS_SEED_OFFSET;
   // Ten thousand are needed for an ESS worth the name; clusters would take minutes.
   const samples = system.particles <= 8 ? 10_000 : 1_000;
-  const drawn = await forward(sampler, samples, config.julep.steps, seed, "Checking");
+  const drawn = await forward(sampler, samples, steps, seed, "Checking");
   const priorLogWeights = await priorWeights(sampler, samples, seed);
   const known = exactValues(config.system);
   return {
@@ -56,7 +56,7 @@ export async function measure(
       seed: config.seed,
       backend: pool.backend,
       workers: pool.workers,
-      steps: config.julep.steps,
+      steps,
       ...forwardFigures(system, drawn),
       mintEss: effectiveSampleSize(priorLogWeights),
       mintLogZ: logPartitionFunction(priorLogWeights).logZ,

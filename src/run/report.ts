@@ -1,5 +1,6 @@
 /** Puts a run's values together for report.html and picture.svg. */
 import type { RunConfig } from "../config/config.ts";
+import { methodOf } from "../config/methods.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { averagedJulep } from "../julep/train.ts";
 import type { ReportInput } from "../report/input.ts";
@@ -40,8 +41,10 @@ export async function writeReport(
   const command = [`mintjulep train ${files.config(out)} --out ${out}`];
   if (evaluation) {
     command.push(
-      `mintjulep evaluate ${out} --samples ${evaluation.samples} --steps ${evaluation.steps} ` +
-        `--seeds ${evaluation.seeds.length}` + (backward ? " --reference REFERENCE.npy" : "") +
+      `mintjulep evaluate ${out} --samples ${evaluation.samples} ` +
+        (config.path || config.chains ? "" : `--steps ${evaluation.steps} `) +
+        `--seeds ${evaluation.seeds.length}` +
+        (evaluation.buffer ? " --buffer" : backward ? " --reference REFERENCE.npy" : "") +
         (evaluation.control ? " --control" : ""),
     );
   }
@@ -64,9 +67,10 @@ export async function writeReport(
       ess,
       logZ,
     })),
-    logStepSize: averagedJulep(state.julep!).logStepSize,
+    method: methodOf(config),
+    logStepSize: state.julep ? averagedJulep(state.julep).logStepSize : undefined,
     mint: state.mint,
-    prior: { positions: first(drawn.priorPositions) },
+    prior: drawn.chains || drawn.islands ? undefined : { positions: first(drawn.priorPositions) },
     samples: {
       positions: first(drawn.positions),
       energies: drawn.energies.subarray(0, PLOTTED),
@@ -76,15 +80,15 @@ export async function writeReport(
       positions: first(backward.positions),
       energies: backward.energies.subarray(0, PLOTTED),
     },
-    logWeightsFromReference: backward?.logWeights,
+    logWeightsFromReference: drawn.chains ? undefined : backward?.logWeights,
     figures,
     control: evaluation?.control,
-    mintAlone: {
+    mintAlone: drawn.chains ? undefined : {
       samples: priorLogWeights.length,
       ess: effectiveSampleSize(priorLogWeights),
       logZ: logZ.logZ,
       logZStdErr: logZ.standardError,
-      essFromReference: evaluation?.prior.essFromReference,
+      essFromReference: evaluation?.prior?.essFromReference,
     },
     exact: exactValues(config.system),
     identities: evaluation?.identities,

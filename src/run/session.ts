@@ -1,22 +1,68 @@
 /** Paths of a trained run: forward draws, backward draws, the prior alone, the control. */
-import type { JulepConfig, RunConfig } from "../config/config.ts";
-import { initialiseJulep, JulepTraining } from "../julep/train.ts";
+import type { ChainsConfig, JulepConfig, PathConfig, RunConfig } from "../config/config.ts";
+import { methodOf } from "../config/methods.ts";
+import { InputError } from "../errors.ts";
+import { averagedJulep, initialiseJulep, JulepTraining } from "../julep/train.ts";
 import type { JulepModel } from "../julep/model.ts";
 import type { MintModel } from "../mint/model.ts";
+import type { PathModel } from "../path/model.ts";
 import { drawBackward, drawForward, type WeightedSamples } from "../sampling/draw.ts";
+import { drawChains, drawIslands, drawPaths, drawPathsBackward } from "../sampling/path_draw.ts";
+import { resampledPositions } from "../sampling/resample.ts";
 import type { System } from "../systems/system.ts";
+import type { TrainingState } from "./directory.ts";
 import type { RunJobs } from "./jobs.ts";
+import { chainStarts } from "./path.ts";
 import type { Progress } from "./progress.ts";
 
+/** A finished run, ready to draw from: Julep, a path, or chains. */
 export interface Sampler {
   readonly system: System;
   readonly mint: MintModel;
-  readonly julep: JulepModel;
   readonly jobs: RunJobs;
   readonly progress: Progress;
+  readonly julep: JulepModel | null;
+  readonly path?: PathModel | null;
+  /** Islands of Sequential Monte Carlo instead of single paths. */
+  readonly resampling?: PathConfig["resampling"];
+  readonly chains?: ChainsConfig | null;
 }
 
-/** `samples` forward paths of `steps` kernels. */
+export function samplerOf(
+  config: RunConfig,
+  system: System,
+  state: TrainingState,
+  jobs: RunJobs,
+  progress: Progress,
+): Sampler {
+  return {
+    system,
+    mint: state.mint,
+    jobs,
+    progress,
+    julep: state.julep ? averagedJulep(state.julep) : null,
+    path: state.path?.model ?? null,
+    resampling: config.path?.resampling ?? null,
+    chains: config.chains ?? null,
+  };
+}
+
+/**
+ * Kernels per path: as asked, or as trained. Throws InputError for a path or chains, whose number of
+ * steps is part of what was fitted.
+ */
+export function stepsOf(config: RunConfig, asked: number | undefined): number {
+  const { path, chains, julep } = config;
+  if (asked !== undefined && (path || chains)) {
+    throw new InputError(
+      `--steps is Julep's: a run of method ${methodOf(config)} keeps its levels ` +
+        `(train with --set path.levels=${asked})`,
+    );
+  }
+  return path ? path.levels : chains ? chains.thin : asked ?? julep.steps;
+}
+
+/** `samples` forward paths of `steps` kernels (the path's own number, where it is one). */
 export async function forward(
   sampler: Sampler,
   samples: number,
@@ -24,19 +70,32 @@ export async function forward(
   seed: number,
   label = "Sampling",
 ): Promise<WeightedSamples> {
-  const { system, jobs, julep, mint, progress } = sampler;
+  const { system, jobs, mint, progress } = sampler;
   jobs.mint = mint;
   progress.stage(label, samples);
-  const drawn = await drawForward(jobs.runTrajectories(julep), system, samples, {
-    seed,
-    steps,
-    onProgress: (done) => progress.update(done, {}),
-  });
+  const options = { seed, onProgress: (done: number) => progress.update(done, {}) };
+  const drawn = await draw();
   progress.end();
   return drawn;
+
+  function draw(): Promise<WeightedSamples> {
+    const { julep, path, resampling, chains } = sampler;
+    if (chains) {
+      const starts = chainStarts(system, chains.chains, seed);
+      return drawChains(jobs.runChains(), system, samples, chains, starts, options);
+    }
+    if (path && resampling) {
+      return drawIslands(jobs.runIslands(path), system, samples, resampling, options);
+    }
+    if (path) return drawPaths(jobs.runPaths(path), system, samples, options);
+    return drawForward(jobs.runTrajectories(julep!), system, samples, { ...options, steps });
+  }
 }
 
-/** Backward paths from target samples (count, N·n). */
+/**
+ * Backward paths from target samples (count, N·n); with resampling, those of the same path without.
+ * Chains have none: the samples alone come back, with NaN for their weights.
+ */
 export async function backward(
   sampler: Sampler,
   reference: Float64Array,
@@ -44,16 +103,66 @@ export async function backward(
   seed: number,
   label = "Backward from the reference",
 ): Promise<WeightedSamples> {
-  const { system, jobs, julep, mint, progress } = sampler;
+  const { system, jobs, julep, path, mint, progress } = sampler;
+  const count = reference.length / (system.particles * system.dimension);
+  if (!julep && !path) {
+    const energies = Float64Array.from(
+      { length: count },
+      (_, s) =>
+        system.energy(
+          reference.slice(s * reference.length / count, (s + 1) * reference.length / count),
+        ),
+    );
+    const positions = Float32Array.from(reference);
+    const logWeights = new Float64Array(count).fill(NaN);
+    return { positions, priorPositions: positions, energies, logWeights, seconds: 0 };
+  }
   jobs.mint = mint;
-  progress.stage(label, reference.length / (system.particles * system.dimension));
-  const drawn = await drawBackward(jobs.runTrajectories(julep), system, reference, {
-    seed,
-    steps,
-    onProgress: (done) => progress.update(done, {}),
-  });
+  progress.stage(label, count);
+  const options = { seed, onProgress: (done: number) => progress.update(done, {}) };
+  const drawn = path
+    ? await drawPathsBackward(jobs.runPaths(path), system, reference, options)
+    : await drawBackward(jobs.runTrajectories(julep!), system, reference, { ...options, steps });
   progress.end();
   return drawn;
+}
+
+/** HMC transitions that a buffer's configurations make. */
+const BUFFER_TRANSITIONS = 60;
+
+/**
+ * Samples that stand in for reference samples where there are none: the run's own, resampled to
+ * equal weights, each moved on by HMC chains on the target. They show what the sampler visits too
+ * seldom; what it misses altogether stays unseen.
+ */
+export async function ownBuffer(
+  sampler: Sampler,
+  drawn: WeightedSamples,
+  seed: number,
+): Promise<Float64Array> {
+  const { system, jobs, progress } = sampler;
+  const size = system.particles * system.dimension;
+  const count = Math.min(2000, drawn.energies.length) & ~3;
+  const starts = resampledPositions(drawn.positions, drawn.logWeights, size, count, seed);
+  progress.stage("Buffer: own samples moved on by HMC", count);
+  const cluster = system.config.kind === "lennard_jones";
+  const moved = await drawChains(
+    jobs.runChains(),
+    system,
+    count,
+    {
+      chains: count,
+      leapfrogs: 8,
+      stepSize: cluster ? 0.02 : 0.1,
+      targetAcceptance: 0.8,
+      warmup: BUFFER_TRANSITIONS,
+      thin: 1,
+    },
+    starts,
+    { seed, onProgress: (done) => progress.update(done, {}) },
+  );
+  progress.end();
+  return Float64Array.from(moved.positions);
 }
 
 /** Log-weights of the prior alone, −U − log q, on its own draws or on given (relabelled) samples. */

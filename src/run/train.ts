@@ -22,6 +22,7 @@ import {
 } from "./directory.ts";
 import { RunJobs } from "./jobs.ts";
 import { measure, type Metrics } from "./metrics.ts";
+import { makePath, mintOfRun } from "./path.ts";
 import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
 import { trainJulep, trainMint } from "./stages.ts";
@@ -83,7 +84,7 @@ export async function resumeTraining(
 function initialState(config: RunConfig, system: System): TrainingState {
   return {
     stage: "mint",
-    mint: initialiseMint(system, config.mint, config.seed),
+    mint: initialiseMint(system, mintOfRun(config), config.seed),
     mintTraining: null,
     julep: null,
     mintCurve: { columns: ["iteration", "loss", "ess", "tempering", "log_z"], rows: [] },
@@ -122,6 +123,9 @@ async function run(
   const finished = state.stage === "done";
   try {
     if (state.stage === "mint") await mintStage(config, system, state, pool, save, options);
+    if (state.stage === "julep" && (config.path || config.chains)) {
+      await pathStage(config, system, state, pool, options);
+    }
     if (state.stage === "julep") await julepStage(config, system, state, pool, save, options);
   } catch (error) {
     progress.end();
@@ -169,6 +173,23 @@ async function mintStage(
   state.stage = "julep";
   state.mintTraining = null;
   await save();
+}
+
+/** Makes the path and fits its flow; chains have nothing to learn. */
+async function pathStage(
+  config: RunConfig,
+  system: System,
+  state: TrainingState,
+  pool: ExecutorPool,
+  { progress = silent, signal }: TrainOptions,
+): Promise<void> {
+  if (config.path) {
+    const jobs = new RunJobs(pool, config.system, signal);
+    jobs.mint = state.mint;
+    if (config.path.flow) progress.note("fitting the pair flow");
+    state.path = await makePath(system, config.path, config.seed, jobs);
+  }
+  state.stage = "done";
 }
 
 async function julepStage(

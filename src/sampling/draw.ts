@@ -1,8 +1,15 @@
 /** Weighted samples from a trained pair of stages, and the same paths run backward from the target. */
-import { LANES, type TrajectoryJob, type TrajectoryResult } from "../backends/backend.ts";
+import {
+  LANES,
+  type PathCost,
+  type TrajectoryJob,
+  type TrajectoryResult,
+} from "../backends/backend.ts";
 import { uniformTimes } from "../julep/schedule.ts";
 import { RandomStream, Stream } from "../math/random.ts";
 import type { System } from "../systems/system.ts";
+import type { ChainSummary } from "./chain_statistics.ts";
+import type { Island } from "./islands.ts";
 
 /** Runs trajectory jobs of the prepared problem; results in job order. */
 export type RunTrajectories = (
@@ -21,6 +28,12 @@ export interface WeightedSamples {
   readonly logWeights: Float64Array;
   /** Wall-clock seconds. */
   readonly seconds: number;
+  /** What it cost, where it was counted. */
+  readonly cost?: PathCost;
+  /** Sequential Monte Carlo: the islands, each of the same number of consecutive samples. */
+  readonly islands?: readonly Island[];
+  /** Chains: their statistics; the samples are equally weighted, logWeights 0. */
+  readonly chains?: ChainSummary;
 }
 
 /** Samples in one job: long enough to make dispatch negligible, short enough to show progress. */
@@ -90,13 +103,10 @@ export function drawBackward(
   const size = system.particles * system.dimension;
   const samples = reference.length / size;
   const jobs: TrajectoryJob[] = [];
+  const relabelled = relabelledSamples(reference, system, options.seed);
   for (let first = 0; first < samples; first += CHUNK) {
     const count = Math.min(CHUNK, samples - first);
-    const positions = reference.slice(first * size, (first + count) * size);
-    for (let s = 0; s < count; s++) {
-      const stream = new RandomStream(options.seed, Stream.relabel, first + s);
-      relabel(positions.subarray(s * size, (s + 1) * size), system, stream);
-    }
+    const positions = relabelled.slice(first * size, (first + count) * size);
     jobs.push({
       seed: options.seed,
       first,
@@ -108,6 +118,21 @@ export function drawBackward(
     });
   }
   return run(runTrajectories, jobs, samples, size, options.onProgress);
+}
+
+/** A copy of samples (count, N·n), the identical particles of each relabelled at random. */
+export function relabelledSamples(
+  samples: Float64Array,
+  system: System,
+  seed: number,
+): Float64Array {
+  const size = system.particles * system.dimension;
+  const out = samples.slice();
+  for (let s = 0; s < out.length / size; s++) {
+    const stream = new RandomStream(seed, Stream.relabel, s);
+    relabel(out.subarray(s * size, (s + 1) * size), system, stream);
+  }
+  return out;
 }
 
 /** A uniformly random relabelling within every group of identical particles, in place. */

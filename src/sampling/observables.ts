@@ -36,11 +36,20 @@ export function meanPairDistance(
   dimension: number,
   logWeights: Float64Array | null,
 ): { mean: number; standardError: number } {
+  return weightedMean(meanDistances(positions, particles, dimension), logWeights);
+}
+
+/** The mean over pairs of |x_i − x_j| of every configuration. */
+export function meanDistances(
+  positions: Numbers,
+  particles: number,
+  dimension: number,
+): Float64Array {
   const pairs = particles * (particles - 1) / 2;
   const distances = pairDistances(positions, particles, dimension);
   const means = new Float64Array(distances.length / pairs);
   distances.forEach((d, i) => means[Math.floor(i / pairs)] += d / pairs);
-  return weightedMean(means, logWeights);
+  return means;
 }
 
 /** ⟨U⟩ and its standard error. */

@@ -6,7 +6,9 @@ import {
   logPartitionFromBothEnds,
   maxLogWeightFromReference,
 } from "./diagnostics.ts";
+import type { ChainSummary } from "./chain_statistics.ts";
 import type { Identities } from "./identities.ts";
+import { type Island, islandFigures } from "./islands.ts";
 import {
   countNonFinite,
   effectiveSampleSizeWithError,
@@ -30,6 +32,10 @@ export interface WarningInput {
   referenceName?: string;
   /** log Z, where it is known exactly. */
   exactLogZ?: number;
+  /** Sequential Monte Carlo: then the log-weights are those after resampling, not of paths. */
+  islands?: readonly Island[];
+  /** Chains: then there are no weights. */
+  chains?: ChainSummary;
   /** The two identities that need no reference data. */
   identities?: Identities;
   /** The prior has labelled components, and the system particles it could be relabelled over. */
@@ -48,6 +54,14 @@ const plusMinus = (x: number, error: number, digits = 3) =>
 
 /** One sentence for each reason found; an empty list is no proof that the samples are right. */
 export function warnings(input: WarningInput): string[] {
+  if (input.chains) return [...aboutChains(input.chains), ...aboutIdentities(input.identities)];
+  if (input.islands) {
+    return [
+      ...aboutThePrior(input),
+      ...aboutIslands(input.islands, input),
+      ...aboutIdentities(input.identities),
+    ];
+  }
   return [
     ...aboutThePrior(input),
     ...aboutTheWeights(input.logWeights),
@@ -64,6 +78,73 @@ function aboutThePrior({ priorMissesLabellings }: WarningInput): string[] {
     "cover are missing from the samples, log Z is then too low, and the sampler's own ESS cannot " +
     "show it.",
   ];
+}
+
+/** Above this the chains have not forgotten where they started. */
+const LARGEST_R_HAT = 1.01;
+
+function aboutChains({ energy, pairDistance, acceptance }: ChainSummary): string[] {
+  const found: string[] = [];
+  const named = [["the energy", energy], ["the mean pair distance", pairDistance]] as const;
+  for (const [name, { rHat, effectiveDraws }] of named) {
+    if (!(rHat < LARGEST_R_HAT)) {
+      found.push(
+        `Split R-hat of ${name} is ${rHat.toFixed(3)}, above ${LARGEST_R_HAT}: the chains do not ` +
+          `agree, their errors are too small, and they are no reference yet.`,
+      );
+    }
+    if (!(effectiveDraws >= 400)) {
+      found.push(
+        `The chains are worth ${effectiveDraws.toFixed(0)} independent draws of ${name}: fewer ` +
+          `than 400.`,
+      );
+    }
+  }
+  if (!(acceptance > 0.4)) {
+    found.push(
+      `HMC accepts ${percent(acceptance)} of its transitions: the step size is too large.`,
+    );
+  }
+  return found;
+}
+
+/** Fewer effective ancestors in an island are too few to tell its error by. */
+const FEWEST_ANCESTORS = 20;
+
+function aboutIslands(islands: readonly Island[], input: WarningInput): string[] {
+  const found: string[] = [];
+  const { logZ, logZStdErr, logZSpread, effectiveAncestors } = islandFigures(islands);
+  if (effectiveAncestors < FEWEST_ANCESTORS) {
+    found.push(
+      `An island descends from ${effectiveAncestors.toFixed(1)} effective ancestors: its samples ` +
+        `are copies of few prior draws. Larger populations, or more levels, help.`,
+    );
+  }
+  if (islands.length < 5) {
+    found.push(`${islands.length} islands: too few to tell the error of log Z by.`);
+  } else if (logZSpread > 1) {
+    found.push(
+      `log Z varies by ${logZSpread.toFixed(2)} from island to island: its mean is biased low.`,
+    );
+  }
+  const { exactLogZ, logWeightsFromReference: backward } = input;
+  if (exactLogZ !== undefined && Math.abs(logZ - exactLogZ) > SIGMAS * logZStdErr) {
+    found.push(
+      `log Z (${plusMinus(logZ, logZStdErr)}) is ${Math.abs(logZ - exactLogZ).toFixed(3)} ` +
+        `${logZ < exactLogZ ? "lower" : "higher"} than the exact value ${exactLogZ.toFixed(6)}.`,
+    );
+  }
+  if (backward && backward.length > 0) {
+    const upper = eubo(backward);
+    if (logZ - upper.mean > SIGMAS * Math.hypot(logZStdErr, upper.standardError)) {
+      found.push(
+        `log Z from the islands (${plusMinus(logZ, logZStdErr)}) lies above its upper bound from ` +
+          `${input.referenceName ?? "the reference samples"} (EUBO ` +
+          `${plusMinus(upper.mean, upper.standardError)}).`,
+      );
+    }
+  }
+  return found;
 }
 
 function aboutTheWeights(logWeights: Float64Array): string[] {

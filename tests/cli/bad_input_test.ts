@@ -37,10 +37,21 @@ const cases: [string, RegExp][] = [
   ],
   ["train dw4 --out DIR/new --set julep.steps=0", /julep\.steps must be an integer >= 1, got 0$/],
   ["train dw4 --out DIR/new --set julep.steps", /must have the form field=value/],
-  ["train dw4 --out DIR/new --method hmc", /unknown method "hmc": the methods are julep, pis, dds/],
+  [
+    "train dw4 --out DIR/new --method hmc",
+    /unknown method "hmc": the methods are julep, underdamped, /,
+  ],
   [
     "train dw4 --out DIR/new --method pis --set julep.stepSize.learn=true",
     /julep\.stepSize\.learn must be false with julep\.diffusion\.kind pis, got true$/,
+  ],
+  [
+    "train lj13 --out DIR/new --method smc --set path.resampling.population=10",
+    /path\.resampling.*population \(a multiple of 4 >= 8\)|population must be a multiple of 4 >= 8/,
+  ],
+  [
+    "train lj13 --out DIR/new --method ais --set path.levels=1",
+    /path\.levels must be an integer >= 2/,
   ],
   ["train DIR --resume --method pis", /--method cannot go with --resume/],
   ["train dw4 --out DIR/new --set mint.components=0", /mint\.broad\.weight must be 1 because/],

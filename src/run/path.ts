@@ -1,0 +1,64 @@
+/** Runs without a network: the path of a configuration, its prior, and its pair flow. */
+import type { MintConfig, PathConfig, RunConfig } from "../config/config.ts";
+import { minimisedStarts } from "../mint/start.ts";
+import { clusterPath, type ClusterPathOptions } from "../path/cluster.ts";
+import { mixturePath } from "../path/mixture.ts";
+import type { PathModel } from "../path/model.ts";
+import type { System } from "../systems/system.ts";
+import type { PathStage } from "./directory.ts";
+import type { RunJobs } from "./jobs.ts";
+import { InputError } from "../errors.ts";
+
+/** The levels of a configuration, without a flow. */
+export function pathModel(system: RunConfig["system"], path: PathConfig): PathModel {
+  const { kernel, levels, leapfrogs, variant, stepSize } = path;
+  if (system.kind === "lennard_jones") {
+    const options: ClusterPathOptions = { kernel, levels, leapfrogs, variant };
+    return clusterPath(system, stepSize === null ? options : { ...options, stepFactor: stepSize });
+  }
+  return mixturePath({ kernel, levels, leapfrogs, stepSize: stepSize! });
+}
+
+/** The Mint prior of a run; a cluster's path brings its own Gaussian. */
+export function mintOfRun(config: RunConfig): MintConfig {
+  const { mint, path, system } = config;
+  if (!path || system.kind !== "lennard_jones") return mint;
+  const { levels } = pathModel(system, path);
+  if (levels.kind !== "pair_path") return mint;
+  const scale = Math.sqrt(levels.priorVariance);
+  return { ...mint, components: 0, iterations: 0, broad: { weight: 1, scale } };
+}
+
+/** The path with its flow fitted, where the configuration wants one. */
+export async function makePath(
+  system: System,
+  config: PathConfig,
+  seed: number,
+  jobs: RunJobs,
+): Promise<PathStage> {
+  const model = pathModel(system.config, config);
+  if (!config.flow) {
+    return { model, explained: new Float64Array(0), scale: new Float64Array(0), evaluations: 0 };
+  }
+  // Training's own numbers: never those a user can ask for.
+  const { flow, explained, scale, cost } = await jobs.fitFlow(model, {
+    seed: seed + 2 ** 32,
+    ...config.flow,
+  });
+  const evaluations = cost.gradients + cost.energies;
+  return { model: { ...model, flow }, explained, scale, evaluations };
+}
+
+/** Starts of chains, (chains, N·n): minimised random configurations, again from the first if few. */
+export function chainStarts(system: System, chains: number, seed: number): Float64Array {
+  const starts = minimisedStarts(system, chains, 400, seed);
+  if (starts.length === 0) {
+    throw new InputError(
+      `chains.chains: none of ${chains} random configurations of ${system.name} could be minimised`,
+    );
+  }
+  const size = system.particles * system.dimension;
+  const out = new Float64Array(chains * size);
+  for (let c = 0; c < chains; c++) out.set(starts[c % starts.length].positions, c * size);
+  return out;
+}
