@@ -10,7 +10,7 @@ export type * from "./path_jobs.ts";
 /**
  * HOW IT RUNS. An executor does the numerical jobs of both stages for one system. There is one
  * interface and one implementation per backend: reference (float64 TypeScript, the oracle), wasm
- * (AssemblyScript SIMD), later webgpu. An executor lives in a worker; a pool runs several.
+ * (AssemblyScript SIMD), webgpu (WGSL). An executor lives in a worker; a pool runs several.
  *
  * Every job names its samples by absolute index (`first`, `count`), all randomness is keyed by
  * (seed, stream, sample, step), and no result depends on how samples are split into jobs, so long
@@ -20,7 +20,10 @@ export type * from "./path_jobs.ts";
  */
 export const LANES = 4;
 
-export type BackendName = "reference" | "wasm";
+export type BackendName = "reference" | "wasm" | "webgpu";
+
+/** What a backend may answer at once or, where a device works, later. */
+export type MaybePromise<T> = T | Promise<T>;
 
 /** What an executor is prepared with; sent again whenever parameters change. */
 export interface Problem {
@@ -131,16 +134,16 @@ export interface EnergyJob {
 
 export interface Executor extends PathExecutor {
   readonly name: BackendName;
-  prepare(problem: Problem): void;
+  prepare(problem: Problem): MaybePromise<void>;
   /** Exact draws of the Mint prior with log q and U. */
-  drawPrior(job: DrawJob): PriorDraw;
+  drawPrior(job: DrawJob): MaybePromise<PriorDraw>;
   /** log q of given positions, float64 (translation does not matter). */
-  priorLogDensity(positions: Float64Array, count: number): Float64Array;
+  priorLogDensity(positions: Float64Array, count: number): MaybePromise<Float64Array>;
   /** Σ_s weights_s · ∂(−log q(x_s))/∂parameters in MintModel's layout. */
-  mintGradient(job: MintGradientJob): Float64Array;
+  mintGradient(job: MintGradientJob): MaybePromise<Float64Array>;
   /** U_t and ∂U_t/∂x. */
-  energies(job: EnergyJob): { energies: Float64Array; gradients: Float64Array };
-  trajectories(job: TrajectoryJob): TrajectoryResult;
-  trajectoryGradient(job: GradientJob): GradientResult;
+  energies(job: EnergyJob): MaybePromise<{ energies: Float64Array; gradients: Float64Array }>;
+  trajectories(job: TrajectoryJob): MaybePromise<TrajectoryResult>;
+  trajectoryGradient(job: GradientJob): MaybePromise<GradientResult>;
   dispose(): void;
 }

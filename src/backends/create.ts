@@ -2,12 +2,15 @@
 import type { BackendName, Executor } from "./backend.ts";
 import { ReferenceExecutor } from "./reference/executor.ts";
 import { WasmExecutor } from "./wasm/executor.ts";
+import { WebGpuExecutor, type WebGpuOptions } from "./webgpu/executor.ts";
 
 export interface ExecutorOptions {
   /** Which SIMD module the wasm backend loads; "auto" takes relaxed SIMD where it is there. */
   readonly variant?: "auto" | "relaxed" | "plain";
   /** A compiled kernel module, for runtimes that cannot compile from bytes. */
   readonly module?: WebAssembly.Module;
+  /** How the webgpu backend opens its device. */
+  readonly gpu?: Omit<WebGpuOptions, "mutate">;
 }
 
 export async function createExecutor(
@@ -15,5 +18,6 @@ export async function createExecutor(
   options: ExecutorOptions = {},
 ): Promise<Executor> {
   if (name === "reference") return new ReferenceExecutor();
+  if (name === "webgpu") return await WebGpuExecutor.create(options.gpu);
   return await WasmExecutor.create(options);
 }

@@ -13,6 +13,7 @@ import type {
   GradientResult,
   IslandJob,
   IslandResult,
+  MaybePromise,
   MintGradientJob,
   PathJob,
   PathResult,
@@ -46,7 +47,9 @@ export type JobName = keyof Jobs;
 export type Job<K extends JobName> = Jobs[K]["job"];
 export type Result<K extends JobName> = Jobs[K]["result"];
 
-const handlers: { [K in JobName]: (executor: Executor, job: Job<K>) => Result<K> } = {
+const handlers: {
+  [K in JobName]: (executor: Executor, job: Job<K>) => MaybePromise<Result<K>>;
+} = {
   drawPrior: (executor, job) => executor.drawPrior(job),
   priorLogDensity: (executor, job) => executor.priorLogDensity(job.positions, job.count),
   mintGradient: (executor, job) => executor.mintGradient(job),
@@ -61,7 +64,11 @@ const handlers: { [K in JobName]: (executor: Executor, job: Job<K>) => Result<K>
 };
 
 /** Does one job on an executor. */
-export function execute<K extends JobName>(executor: Executor, name: K, job: Job<K>): Result<K> {
+export function execute<K extends JobName>(
+  executor: Executor,
+  name: K,
+  job: Job<K>,
+): MaybePromise<Result<K>> {
   return handlers[name](executor, job);
 }
 

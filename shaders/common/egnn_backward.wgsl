@@ -1,0 +1,230 @@
+// The gradient of ⟨adjoint, outputs⟩ by the network's parameters, added to this workgroup's own slot of
+// `slots`: every number of a slot is written by one thread, sums run in a fixed order, so the result is
+// the same every time. After egnn_forward with TAPE at the same state.
+//
+// More scratch: DH: adjoint of h (N·H); DNODE: of [h, a] (N·2H); DU: of u, then before its tanh (N·H);
+// DI, DJ: Σ of the edges' adjoints over j, and over i (N·H).
+
+/** slots[to + o·inner + k] += Σ_r work[y + r·y_stride + o] · work[z + r·z_stride + k] over N rows. */
+fn add_outer(
+  to: u32, y: u32, y_stride: u32, O: u32, z: u32, z_stride: u32, inner: u32, lid: u32,
+) {
+  for (var q = lid; q < O * inner; q += W) {
+    var sum = 0.0;
+    for (var r = 0u; r < rolled(N); r++) {
+      sum = fma(work[y + r * y_stride + q / inner], work[z + r * z_stride + q % inner], sum);
+    }
+    slots[to + q] += sum;
+  }
+}
+
+/** slots[to + o] += Σ_r work[y + r·y_stride + o]. */
+fn add_rows(to: u32, y: u32, y_stride: u32, O: u32, lid: u32) {
+  for (var o = lid; o < O; o += W) {
+    var sum = 0.0;
+    for (var r = 0u; r < rolled(N); r++) {
+      sum += work[y + r * y_stride + o];
+    }
+    slots[to + o] += sum;
+  }
+}
+
+/** Heads of A: adjoints of the last h to DH, gradients to the slot. `out` holds the outputs themselves. */
+fn matrix_heads_backward(adjoint: u32, out: u32, slot: u32, lid: u32) {
+  let last = node_at(LAYERS);
+  let strength = adjoint + 2u * SIZE + N * C;
+  // dz of the channels, in place of their adjoints.
+  for (var q = lid; q < N * C; q += W) {
+    let y = work[out + 2u * SIZE + q];
+    work[adjoint + 2u * SIZE + q] *= fma(-y, y, 1.0);
+  }
+  sync();
+  let dz = adjoint + 2u * SIZE;
+  for (var q = lid; q < N * H; q += W) {
+    var sum = 0.0;
+    for (var c = 0u; c < C; c++) {
+      sum = fma(parameters[CHANNEL + c * H + q % H], work[dz + q / H * C + c], sum);
+      sum = fma(parameters[STRENGTH + c * H + q % H], work[strength + c] / f32(N), sum);
+    }
+    work[DH + q] = sum;
+  }
+  add_outer(slot + CHANNEL, dz, C, C, last, 2u * H, H, lid);
+  add_rows(slot + CHANNEL_BIAS, dz, C, C, lid);
+  for (var q = lid; q < C * H; q += W) {
+    var sum = 0.0;
+    for (var i = 0u; i < rolled(N); i++) {
+      sum += work[last + i * 2u * H + q % H];
+    }
+    slots[slot + STRENGTH + q] += work[strength + q / H] / f32(N) * sum;
+  }
+  for (var c = lid; c < C; c += W) {
+    slots[slot + STRENGTH_BIAS + c] += work[strength + c];
+  }
+}
+
+/** Adjoints of a tile's head values, and the heads' gradients; tile2 holds m2. */
+fn drift_heads_backward(x: u32, adjoint: u32, tile: u32, slot: u32, lid: u32) {
+  for (var e = lid; e < TE; e += W) {
+    let i = edge_i[e];
+    var w = vec2<f32>();
+    for (var a = 0u; a < DIM; a++) {
+      let d = (work[x + i * DIM + a] - work[x + edge_j[e] * DIM + a]) / (1.0 + edge_s[e]);
+      w = fma(
+        vec2<f32>(work[adjoint + i * DIM + a], work[adjoint + SIZE + i * DIM + a]), vec2<f32>(d), w,
+      );
+    }
+    edge_w[e] = select(vec2<f32>(), w, tile * TE + e < EDGES);
+  }
+  sync();
+  for (var q = lid; q < 2u * H; q += W) {
+    var sum = 0.0;
+    for (var e = 0u; e < rolled(TE); e++) {
+      sum = fma(edge_w[e][q / H], tile2[e / 4u * H + q % H][e % 4u], sum);
+    }
+    slots[slot + DRIFT_HEAD + q] += sum;
+  }
+  if (lid < 2u) {
+    var sum = 0.0;
+    for (var e = 0u; e < rolled(TE); e++) {
+      sum += edge_w[e][lid];
+    }
+    slots[slot + DRIFT_BIAS + lid] += sum;
+  }
+}
+
+/** One tile of edges of one layer: gradients of the edge tensors, Σ of adjoints to DI and DJ. */
+fn tile_backward(layer: u32, x: u32, adjoint: u32, tile: u32, slot: u32, lid: u32) {
+  let base = layer_at(layer);
+  let last = layer == LAYERS - 1u;
+  tile_edges(x, tile, lid);
+  tile_messages(layer, lid);
+  if (last) {
+    drift_heads_backward(x, adjoint, tile, slot, lid);
+    sync();
+  }
+  // dz2 in place of m2.
+  for (var q = lid; q < TE / 4u * H; q += W) {
+    let o = q % H;
+    let m = tile2[q];
+    var d = vec4<f32>();
+    for (var c = 0u; c < 4u; c++) {
+      let e = q / H * 4u + c;
+      var y = SHARE * work[DNODE + edge_i[e] * 2u * H + H + o];
+      if (last) {
+        y = fma(parameters[DRIFT_HEAD + o], edge_w[e].x, y);
+        y = fma(parameters[DRIFT_HEAD + H + o], edge_w[e].y, y);
+      }
+      d[c] = select(0.0, y, tile * TE + e < EDGES);
+    }
+    tile2[q] = d * fma(-m, m, vec4<f32>(1.0));
+  }
+  sync();
+  for (var q = lid; q < H * H; q += W) {
+    var sum = 0.0;
+    for (var e = 0u; e < rolled(TE / 4u); e++) {
+      sum += dot(tile2[e * H + q / H], tile1[e * H + q % H]);
+    }
+    slots[slot + base + MESSAGE + q] += sum;
+  }
+  for (var o = lid; o < H; o += W) {
+    var sum = 0.0;
+    for (var e = 0u; e < rolled(TE / 4u); e++) {
+      sum += dot(tile2[e * H + o], vec4<f32>(1.0));
+    }
+    slots[slot + base + MESSAGE_BIAS + o] += sum;
+  }
+  sync();
+  // dz1 in place of m1.
+  for (var q = lid; q < TE / 4u * H; q += W) {
+    let k = q % H;
+    let row = q / H * H;
+    let m = tile1[q];
+    var sum = vec4<f32>();
+    for (var o = 0u; o < rolled(H); o++) {
+      sum = fma(vec4<f32>(parameters[base + MESSAGE + o * H + k]), tile2[row + o], sum);
+    }
+    tile1[q] = sum * fma(-m, m, vec4<f32>(1.0));
+  }
+  sync();
+  for (var q = lid; q < 2u * H; q += W) {
+    let k = q % H;
+    let to_j = q >= H;
+    var features = vec2<f32>();
+    for (var e = 0u; e < min(TE, EDGES - tile * TE); e++) {
+      let d = tile1[e / 4u * H + k][e % 4u];
+      let at = select(DI + edge_i[e] * H, DJ + edge_j[e] * H, to_j) + k;
+      work[at] += d;
+      let s = edge_s[e];
+      features = fma(vec2<f32>(d), vec2<f32>(s, 1.0 / fma(s, s, 1.0)), features);
+    }
+    if (!to_j) {
+      slots[slot + base + EDGE_E + 2u * k] += features.x;
+      slots[slot + base + EDGE_E + 2u * k + 1u] += features.y;
+    }
+  }
+  sync();
+}
+
+/**
+ * Adds the gradient to slots[slot ...], layout of src/julep/egnn.ts. `adjoint`: of b, c, h, s at work[adjoint ...],
+ * overwritten; `out`: the outputs, as egnn_forward gave them before any projection changed h.
+ */
+fn egnn_backward(x: u32, t: f32, adjoint: u32, out: u32, slot: u32, lid: u32) {
+  sync();
+  if (MATRIX) {
+    matrix_heads_backward(adjoint, out, slot, lid);
+  } else {
+    for (var q = lid; q < N * H; q += W) {
+      work[DH + q] = 0.0;
+    }
+  }
+  sync();
+  for (var step = 0u; step < rolled(LAYERS); step++) {
+    let layer = LAYERS - 1u - step;
+    let base = layer_at(layer);
+    let node = node_at(layer);
+    let u = u_at(layer);
+    dense(DU, H, DH, H, H, H, base + UPDATE, NONE, NONE, 0u, false, lid);
+    add_outer(slot + base + UPDATE, DH, H, H, u, H, H, lid);
+    add_rows(slot + base + UPDATE_BIAS, DH, H, H, lid);
+    sync();
+    for (var q = lid; q < N * H; q += W) {
+      let y = work[u + q];
+      work[DU + q] *= fma(-y, y, 1.0);
+      work[DI + q] = 0.0;
+      work[DJ + q] = 0.0;
+    }
+    sync();
+    dense(DNODE, 2u * H, DU, H, H, 2u * H, base + NODE, NONE, NONE, 0u, false, lid);
+    add_outer(slot + base + NODE, DU, H, H, node, 2u * H, 2u * H, lid);
+    add_rows(slot + base + NODE_BIAS, DU, H, H, lid);
+    sync();
+    edge_factors(layer, lid);
+    for (var tile = 0u; tile < rolled(TILES); tile++) {
+      tile_backward(layer, x, adjoint, tile, slot, lid);
+    }
+    add_outer(slot + base + EDGE_I, DI, H, H, node, 2u * H, H, lid);
+    add_outer(slot + base + EDGE_J, DJ, H, H, node, 2u * H, H, lid);
+    add_rows(slot + base + EDGE_BIAS, DI, H, H, lid);
+    // h before the layer: passed on, through [h, a], and through the edges' two factors.
+    for (var q = lid; q < N * H; q += W) {
+      work[DH + q] += work[DNODE + q / H * 2u * H + q % H];
+    }
+    sync();
+    dense(DU, H, DI, H, H, H, base + EDGE_I, NONE, DH, H, false, lid);
+    sync();
+    dense(DH, H, DJ, H, H, H, base + EDGE_J, NONE, DU, H, false, lid);
+    sync();
+  }
+  let origin = radius_origin(x);
+  for (var q = lid; q < H * NODE_FEATURES; q += W) {
+    var sum = 0.0;
+    for (var i = 0u; i < rolled(N); i++) {
+      let feature = node_feature(x, i, q % NODE_FEATURES, t, origin);
+      sum = fma(work[DH + i * H + q / NODE_FEATURES], feature, sum);
+    }
+    slots[slot + INPUT + q] += sum;
+  }
+  add_rows(slot + INPUT_BIAS, DH, H, H, lid);
+  sync();
+}

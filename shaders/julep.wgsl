@@ -1,0 +1,124 @@
+// uses: group math positions threefry pair_energies orbit_vmf gauge egnn matrix_exponential displacement force
+// Whole trajectories: one workgroup runs one sample through visits [visit_from, visit_to) of its time grid. A
+// visit evaluates force and network at the state once; they serve the kernel that arrives and the one
+// that leaves. log k⁻ − log k⁺ = ½ (|r⁺|² − |r⁻|²); residuals come from displacements, never from
+// differences of positions; the host adds the steps' numbers in float64.
+
+struct Job {
+  /** Number of the first sample, as random numbers count them. */
+  first_sample: u32,
+  /** Samples in the result arrays: their row length. */
+  samples: u32,
+  /** Place of this dispatch's first sample in the arrays. */
+  offset: u32,
+  /** T. */
+  steps: u32,
+  visit_from: u32,
+  visit_to: u32,
+  /** 1: from t = 0 by k⁺; 0: from t = 1 by k⁻. */
+  forward: u32,
+  /** 1: states and forces go to `kept`. */
+  keep: u32,
+  /** Key of the random numbers. */
+  key: vec2<u32>,
+  /** Normals start at this counter times the step. */
+  counters_per_step: u32,
+  /** Always 0; see rolled(). */
+  zero: u32,
+}
+
+@group(0) @binding(0) var<uniform> job: Job;
+/** Network parameters, then the same transposed. */
+@group(0) @binding(1) var<storage, read> parameters: array<f32>;
+@group(0) @binding(2) var<storage, read> prior: array<f32>;
+/** Times (T + 1), then h = εΔ (T), σ = √(2h) (T), 1/σ (T). */
+@group(0) @binding(3) var<storage, read> schedule: array<f32>;
+/** For every sample: state (N·n), the move that led to it (N·n), |z|² of that move. */
+@group(0) @binding(4) var<storage, read_write> carry: array<f32>;
+/** log k⁻ − log k⁺ of every step (T, samples), then U_t of every state (T + 1, samples). */
+@group(0) @binding(5) var<storage, read_write> results: array<f32>;
+/** States (T + 1, samples, N·n), then forces of the same shape. */
+@group(0) @binding(6) var<storage, read_write> kept: array<f32>;
+
+const CARRY: u32 = 2u * SIZE + 1u;
+
+@compute @workgroup_size(W)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+  set_work_base(group.x);
+  let sample = job.offset + group.x;
+  let mine = sample * CARRY;
+  let T = job.steps;
+  let ahead = job.forward == 1u;
+  let sign = select(-1.0, 1.0, ahead);
+  for (var q = lid; q < SIZE; q += W) {
+    work[X + q] = carry[mine + q];
+    work[MOVE + q] = carry[mine + SIZE + q];
+  }
+  var drawn = carry[mine + 2u * SIZE];
+  sync();
+  for (var visit = job.visit_from; visit < job.visit_to; visit++) {
+    let at = select(T - visit, visit, ahead);
+    let t = schedule[at];
+    let energy = annealed_force(t, at == 0u, at == T, lid);
+    if (NETWORK) {
+      egnn_forward(X, t, NET, lid);
+      network_outputs(lid);
+    }
+    if (visit > 0u) {
+      let step = select(at, at - 1u, ahead);
+      displacement(-sign, schedule[T + 1u + step], BACK, lid);
+      var part = 0.0;
+      for (var q = lid; q < SIZE; q += W) {
+        let r = (work[MOVE + q] + work[BACK + q]) * schedule[3u * T + 1u + step];
+        part = fma(r, r, part);
+      }
+      let returned = group_sum(part, lid);
+      if (lid == 0u) {
+        // Forward z belongs to k⁺ and r to k⁻; backward the other way round.
+        results[step * job.samples + sample] = sign * 0.5 * (drawn - returned);
+      }
+    }
+    if (lid == 0u) {
+      results[(T + at) * job.samples + sample] = energy;
+    }
+    if (job.keep == 1u) {
+      let place = (at * job.samples + sample) * SIZE;
+      let forces = (T + 1u) * job.samples * SIZE;
+      for (var q = lid; q < SIZE; q += W) {
+        kept[place + q] = work[X + q];
+        kept[forces + place + q] = work[FORCE + q];
+      }
+    }
+    if (visit < T) {
+      let step = select(at - 1u, at, ahead);
+      for (var p = lid; 2u * p < SIZE; p += W) {
+        let z = normal_pair(
+          job.key, vec2<u32>(job.first_sample + group.x, step * job.counters_per_step + p),
+        );
+        work[NOISE + 2u * p] = z.x;
+        if (2u * p + 1u < SIZE) {
+          work[NOISE + 2u * p + 1u] = z.y;
+        }
+      }
+      project(NOISE, DIM, lid);
+      displacement(sign, schedule[T + 1u + step], MOVE, lid);
+      var part = 0.0;
+      for (var q = lid; q < SIZE; q += W) {
+        let z = work[NOISE + q];
+        part = fma(z, z, part);
+        let move = fma(schedule[2u * T + 1u + step], z, work[MOVE + q]);
+        work[MOVE + q] = move;
+        work[X + q] += move;
+      }
+      drawn = group_sum(part, lid);
+      sync();
+    }
+  }
+  for (var q = lid; q < SIZE; q += W) {
+    carry[mine + q] = work[X + q];
+    carry[mine + SIZE + q] = work[MOVE + q];
+  }
+  if (lid == 0u) {
+    carry[mine + 2u * SIZE] = drawn;
+  }
+}

@@ -1,0 +1,135 @@
+// uses: group math positions gauge egnn egnn_backward matrix_exponential displacement
+// The gradient of the loss along stored trajectories. An item is one state of one sample; every workgroup
+// takes a fixed range of items, in order, and adds what they give to its own slot; reduce.wgsl adds the
+// slots. At a state the kernel that leaves it (k⁺ of step j) and the one that arrives (k⁻ of step j − 1)
+// are evaluated; states are held fixed.
+
+struct Job {
+  /** Samples in the arrays: their row length. */
+  samples: u32,
+  /** T. */
+  steps: u32,
+  /** Items in all. */
+  items: u32,
+  /** Items of one workgroup, and which of them this dispatch does. */
+  per_group: u32,
+  item_from: u32,
+  item_to: u32,
+  /** Numbers in a slot. */
+  slot_size: u32,
+  /** Always 0; see rolled(). */
+  zero: u32,
+}
+
+@group(0) @binding(0) var<uniform> job: Job;
+/** Network parameters, then the same transposed. */
+@group(0) @binding(1) var<storage, read> parameters: array<f32>;
+/** Times (T + 1), then h = εΔ (T). */
+@group(0) @binding(2) var<storage, read> schedule: array<f32>;
+/** States (T + 1, samples, N·n), then forces of the same shape. */
+@group(0) @binding(3) var<storage, read> kept: array<f32>;
+/**
+ * ∂loss/∂increment for the network (T, samples), for ε (T, samples), then the items: sample, state,
+ * 1 where k⁺ leaves and 2 where k⁻ arrives (summed).
+ */
+@group(0) @binding(4) var<storage, read> coefficients: array<f32>;
+@group(0) @binding(5) var<storage, read_write> slots: array<f32>;
+/** For every item ∂loss/∂log ε of step j (from k⁺) and of step j − 1 (from k⁻). */
+@group(0) @binding(6) var<storage, read_write> rates: array<f32>;
+
+/**
+ * One kernel's part at the state: adjoints of the network's outputs to ADJOINT, ∂loss/∂log ε returned.
+ * direction +1: k⁺ of `step` leaving the state; −1: k⁻ of `step` arriving.
+ * increment = |R⁺|²/(4h) − |R⁻|²/(4h); ∂D/∂log ε = h (F ± b + c) ± h A e^{±hA} x.
+ */
+fn kernel_adjoint(sample: u32, step: u32, direction: f32, lid: u32) -> f32 {
+  let h = schedule[job.steps + 1u + step];
+  let kappa = coefficients[step * job.samples + sample];
+  let step_kappa = coefficients[(job.steps + step) * job.samples + sample];
+  let slope = -direction / (2.0 * h);
+  let start = (step * job.samples + sample) * SIZE;
+  let end = start + job.samples * SIZE;
+  displacement(direction, h, RESIDUAL, lid);
+  var square = 0.0;
+  var along = 0.0;
+  for (var q = lid; q < SIZE; q += W) {
+    let moved = work[RESIDUAL + q];
+    let r = direction * (kept[end + q] - kept[start + q]) - moved;
+    square = fma(r, r, square);
+    work[RESIDUAL + q] = r;
+    var linear = h * work[FORCE + q];
+    if (NETWORK) {
+      linear = fma(direction * h, work[NET + q], linear);
+      linear = fma(h, work[NET + SIZE + q], linear);
+      let g = kappa * slope * r;
+      work[ADJOINT + q] = fma(direction * h, g, work[ADJOINT + q]);
+      work[ADJOINT + SIZE + q] = fma(h, g, work[ADJOINT + SIZE + q]);
+      // e^{±hA} x, for the last term of ∂D/∂log ε.
+      work[AFTER + q] = work[X + q] + (moved - linear);
+    }
+    along = fma(r, linear, along);
+  }
+  var rate = group_sum(fma(0.5, square, along), lid);
+  if (MATRIX) {
+    sync();
+    rate += exponential_rate(CHANNELS_AT, STRENGTHS_AT, AFTER, direction * h, RESIDUAL, lid);
+    for (var q = lid; q < SIZE; q += W) {
+      work[RESIDUAL + q] *= kappa * slope;
+    }
+    sync();
+    exponential_adjoint(
+      CHANNELS_AT, STRENGTHS_AT, X, direction * h, RESIDUAL, ADJOINT + 2u * SIZE,
+      ADJOINT + 2u * SIZE + N * C, lid,
+    );
+  }
+  sync();
+  return step_kappa * slope * rate;
+}
+
+@compute @workgroup_size(W)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+  set_work_base(group.x);
+  let end = min(group.x * job.per_group + job.item_to, job.items);
+  for (var item = group.x * job.per_group + job.item_from; item < end; item++) {
+    let at = 2u * job.steps * job.samples + 3u * item;
+    let sample = u32(coefficients[at]);
+    let state = u32(coefficients[at + 1u]);
+    let kernels = u32(coefficients[at + 2u]);
+    let place = (state * job.samples + sample) * SIZE;
+    let forces = (job.steps + 1u) * job.samples * SIZE;
+    for (var q = lid; q < SIZE; q += W) {
+      work[X + q] = kept[place + q];
+      work[FORCE + q] = kept[forces + place + q];
+    }
+    let t = schedule[state];
+    if (NETWORK) {
+      egnn_forward(X, t, OUTPUT, lid);
+      for (var q = lid; q < OUTPUTS; q += W) {
+        work[NET + q] = work[OUTPUT + q];
+        work[ADJOINT + q] = 0.0;
+      }
+      network_outputs(lid);
+    }
+    sync();
+    var leaving = 0.0;
+    var arriving = 0.0;
+    if ((kernels & 1u) == 1u) {
+      leaving = kernel_adjoint(sample, state, 1.0, lid);
+    }
+    if (kernels >= 2u) {
+      arriving = kernel_adjoint(sample, state - 1u, -1.0, lid);
+    }
+    if (lid == 0u) {
+      rates[2u * item] = leaving;
+      rates[2u * item + 1u] = arriving;
+    }
+    if (NETWORK) {
+      project_outputs(ADJOINT, lid);
+      if (MATRIX && !SIGNED && lid < C) {
+        work[ADJOINT + 2u * SIZE + N * C + lid] = 0.0;
+      }
+      egnn_backward(X, t, ADJOINT, OUTPUT, group.x * job.slot_size, lid);
+    }
+    sync();
+  }
+}

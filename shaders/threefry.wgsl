@@ -1,0 +1,27 @@
+// uses: math threefry
+// Words and normals of counters (sample, first + p), one thread for each counter.
+
+struct Job {
+  key: vec2<u32>,
+  sample: u32,
+  /** First counter. */
+  first: u32,
+  /** Counters. */
+  count: u32,
+}
+
+@group(0) @binding(0) var<uniform> job: Job;
+/** Two words for each counter. */
+@group(0) @binding(1) var<storage, read_write> words: array<vec2<u32>>;
+/** Two normals for each counter. */
+@group(0) @binding(2) var<storage, read_write> numbers: array<vec2<f32>>;
+
+@compute @workgroup_size(W)
+fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
+  if (thread.x >= job.count) {
+    return;
+  }
+  let counter = vec2<u32>(job.sample, job.first + thread.x);
+  words[thread.x] = threefry2x32(job.key, counter);
+  numbers[thread.x] = normal_pair(job.key, counter);
+}

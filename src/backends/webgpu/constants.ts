@@ -1,0 +1,153 @@
+/**
+ * The constants of a problem that kernels are compiled with (sizes, switches, pair parameters), and the
+ * places in a workgroup's scratch. Text, so that loops and arrays have known lengths.
+ */
+import { EGNN_SHAPE_WITHOUT_NETWORK, type PackedShape, packedShape } from "./egnn.ts";
+import type { MintModel } from "../../mint/model.ts";
+import type { JulepModel } from "../../julep/model.ts";
+import type { System } from "../../systems/system.ts";
+import { priorLayout } from "./orbit_vmf.ts";
+
+/** What a set of kernels is for: the two keep different things in their scratch. */
+export type Purpose = "trajectories" | "gradient";
+
+export interface ConstantsInput {
+  readonly system: Pick<System, "particles" | "dimension" | "pairKernel">;
+  readonly mint: MintModel | null;
+  readonly julep: Omit<JulepModel, "parameters" | "logStepSize"> | null;
+  readonly purpose: Purpose;
+  /** The device compiles slowly what it can unroll: see rolled() in shaders/common/group.wgsl. */
+  readonly rolled: boolean;
+}
+
+export interface Constants {
+  readonly text: string;
+  /** Threads of a workgroup. */
+  readonly threads: number;
+  /** Numbers of scratch for one workgroup. */
+  readonly workSize: number;
+  /** Bytes of workgroup memory that kernels use beside the scratch. */
+  readonly tileBytes: number;
+  /** Numbers the network gives for a state. */
+  readonly outputs: number;
+  readonly network: PackedShape;
+}
+
+/** A number as WGSL spells a f32. */
+function float(value: number): string {
+  const rounded = Math.fround(value);
+  if (!Number.isFinite(rounded)) throw new RangeError(`${value} has no finite f32`);
+  return `f32(${rounded})`;
+}
+
+/** Edges of a tile: at most a thousand numbers for each of the two tiles, four edges at least. */
+function tileEdges(particles: number, hidden: number): number {
+  const edges = Math.ceil(particles * (particles - 1) / 4) * 4;
+  return Math.min(edges, Math.max(4, Math.floor(1024 / hidden / 4) * 4), 64);
+}
+
+/** Threads: a few hundred where particles are many; 256 is every device's limit. */
+function threadsFor(particles: number): number {
+  return particles < 8 ? 64 : particles < 32 ? 128 : 256;
+}
+
+export function problemConstants(
+  { system, mint, julep, purpose, rolled }: ConstantsInput,
+): Constants {
+  const { particles: N, dimension: n, pairKernel } = system;
+  const size = N * n;
+  const gradient = purpose === "gradient";
+  const shape = julep?.network ?? { ...EGNN_SHAPE_WITHOUT_NETWORK, particles: N, dimension: n };
+  const network = packedShape(shape);
+  const H = shape.hidden;
+  const L = shape.layers;
+  // One channel stands in where there is none: lengths must not be zero.
+  const C = Math.max(1, shape.channels);
+  const outputs = 2 * size + N * C + C;
+  const prior = mint ? priorLayout(mint) : { labellings: 1, offsets: {} };
+  const threads = threadsFor(N);
+  const TE = tileEdges(N, H);
+
+  const numbers: Record<string, number> = {
+    W: threads,
+    N,
+    DIM: n,
+    SIZE: size,
+    C,
+    KIND: pairKernel.kind,
+    K: mint?.components ?? 0,
+    G: prior.labellings,
+    LABELLINGS: 0,
+    ANCHORS: 0,
+    NODE_TABLES: 0,
+    COMPONENTS: 0,
+    ...prior.offsets,
+    H,
+    LAYERS: L,
+    TE,
+    OUTPUTS: outputs,
+    GAUGE: julep?.gauge === "anchor" ? 0 : 1,
+    ...network.offsets,
+  };
+  const regions = new Map<string, number>();
+  let workSize = 0;
+  const place = (name: string, length: number) => {
+    regions.set(name, workSize);
+    workSize += length;
+  };
+  for (const name of ["X", "FORCE", "GRADIENT"]) place(name, size);
+  place("NET", outputs);
+  if (gradient) {
+    for (const name of ["OUTPUT", "ADJOINT"]) place(name, outputs);
+    for (const name of ["RESIDUAL", "AFTER"]) place(name, size);
+  } else {
+    for (const name of ["MOVE", "BACK", "NOISE"]) place(name, size);
+  }
+  place("SMALL", C * C + 4 * C * n + n * C * C);
+  // The prior's scratch and the network's are never in use together.
+  const shared = workSize;
+  place("NODES_AT", (gradient ? L + 1 : 1) * N * 2 * H);
+  place("PI", N * H);
+  place("PJ", N * H);
+  place("UU", (gradient ? L : 1) * N * H);
+  if (gradient) {
+    place("DH", N * H);
+    place("DNODE", N * 2 * H);
+    for (const name of ["DU", "DI", "DJ"]) place(name, N * H);
+  } else {
+    regions.set("PRIOR_WORK", shared);
+    const terms = numbers.K * numbers.G;
+    const priorSize = numbers.K > 0 ? N * N * (n + 2) + terms + N * N * n : 0;
+    workSize = Math.max(workSize, shared + priorSize);
+  }
+  const pair = [...pairKernel.parameters, 0, 0, 0, 0].slice(0, 4);
+  const switches: Record<string, boolean> = {
+    ROLLED: rolled,
+    TAPE: gradient,
+    NETWORK: Boolean(julep?.network),
+    MATRIX: shape.channels > 0,
+    SIGNED: julep?.matrix !== "positive",
+    DRIFT: julep?.drift ?? true,
+    EVEN_DRIFT: julep?.evenDrift ?? true,
+    ANCHORED: shape.anchored,
+  };
+  const floats: Record<string, number> = {
+    CLIP: julep?.forceClip ?? 0,
+    INVERSE_LENGTH: 1 / shape.lengthScale,
+    INVERSE_ROOT_N: 1 / Math.sqrt(N),
+  };
+  const text = [
+    ...Object.entries(numbers).map(([name, v]) => `const ${name}: u32 = ${v}u;`),
+    ...[...regions].map(([name, v]) => `const ${name}: u32 = ${v}u;`),
+    `const WORK_SIZE: u32 = ${workSize}u;`,
+    ...Object.entries(switches).map(([name, v]) => `const ${name}: bool = ${v};`),
+    ...Object.entries(floats).map(([name, v]) => `const ${name}: f32 = ${float(v)};`),
+    `const PAIR: vec4<f32> = vec4<f32>(${pair.map(float).join(", ")});`,
+  ].join("\n");
+  // Two tiles of vec4, edge tables, partial sums and means.
+  const tileBytes = 2 * 4 * TE * H + 20 * TE + 4 * threads + 48;
+  return { text, threads, workSize, tileBytes, outputs, network };
+}
+
+/** Constants of kernels that know nothing but their number of threads. */
+export const plainConstants = "const W: u32 = 64u;";

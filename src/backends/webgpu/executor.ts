@@ -1,0 +1,331 @@
+/**
+ * The WebGPU backend. Trajectories, their gradients and energies run on the device, and stored
+ * trajectories stay there; what decides the weights' exactness is float64 on the host (exact.ts), and
+ * training the prior runs in the WebAssembly kernels of the same worker.
+ */
+import { knotGradient } from "../../julep/schedule.ts";
+import { Stream, streamKey } from "../../math/random.ts";
+import { InputError } from "../../errors.ts";
+import {
+  type DrawJob,
+  type EnergyJob,
+  type Executor,
+  type GradientJob,
+  type GradientResult,
+  LANES,
+  type MintGradientJob,
+  type PriorDraw,
+  type Problem,
+  type TrajectoryJob,
+  type TrajectoryResult,
+} from "../backend.ts";
+import { ExactParts } from "../exact.ts";
+import { intoGauge } from "../reference/julep.ts";
+import { WasmExecutor } from "../wasm/executor.ts";
+import { type DeviceOptions, GpuDevice } from "./device.ts";
+import { DeviceLostError, GpuError } from "./errors.ts";
+import { GpuJulep, type KeptBatch } from "./julep.ts";
+import { GpuKernels } from "./kernels.ts";
+
+export interface WebGpuOptions extends DeviceOptions {
+  /** Open the device again when it is lost, and do the job again. */
+  readonly recover?: boolean;
+}
+
+/** Families of priors whose force the kernels have. */
+export const gpuFamilies: readonly string[] = ["orbit_vmf"];
+
+/** Stored trajectories on the device; what the caller holds is its number. */
+interface Kept {
+  readonly batches: readonly KeptBatch[];
+}
+
+/**
+ * Length of a kept result's `states`: the number of the store. The store is a cache: the gradient job
+ * names the samples, so it stays a function of its arguments alone, also when the device is lost.
+ */
+const KEPT = 1;
+/** Stores on the device at most; the oldest goes first. */
+const MOST_KEPT = 32;
+
+export class WebGpuExecutor implements Executor {
+  readonly name = "webgpu";
+  readonly #options: WebGpuOptions;
+  #device: GpuDevice;
+  #kernels: GpuKernels;
+  #wasm: Promise<WasmExecutor> | null = null;
+  #problem: Problem | null = null;
+  #exact: ExactParts | null = null;
+  #julep: GpuJulep | null = null;
+  readonly #kept = new Map<number, Kept>();
+  #stores = 0;
+
+  private constructor(device: GpuDevice, options: WebGpuOptions) {
+    this.#device = device;
+    this.#kernels = new GpuKernels(device);
+    this.#options = options;
+  }
+
+  /** Throws InputError with the reason where there is no device. */
+  static async create(options: WebGpuOptions = {}): Promise<WebGpuExecutor> {
+    try {
+      return new WebGpuExecutor(await GpuDevice.open(options), options);
+    } catch (error) {
+      if (error instanceof GpuError) throw new InputError(`--backend webgpu: ${error.message}`);
+      throw error;
+    }
+  }
+
+  /** The device, for doctor and tests. */
+  get device(): GpuDevice {
+    return this.#device;
+  }
+
+  async prepare(problem: Problem): Promise<void> {
+    this.#problem = problem;
+    this.#exact = new ExactParts(problem);
+    this.#julep = null;
+    this.#forgetAll();
+    if (this.#wasm) (await this.#wasm).prepare(problem);
+  }
+
+  get #parts(): ExactParts {
+    if (!this.#exact) throw new Error("prepare(problem) must come before any job");
+    return this.#exact;
+  }
+
+  /** The helper for the prior's training, made when first needed. */
+  async #helper(): Promise<WasmExecutor> {
+    this.#wasm ??= (async () => {
+      const executor = await WasmExecutor.create();
+      if (this.#problem) executor.prepare(this.#problem);
+      return executor;
+    })();
+    return await this.#wasm;
+  }
+
+  async drawPrior(job: DrawJob): Promise<PriorDraw> {
+    if (job.stream === Stream.mintBatch) return (await this.#helper()).drawPrior(job);
+    return this.#parts.drawPrior(job);
+  }
+
+  priorLogDensity(positions: Float64Array, count: number): Float64Array {
+    return this.#parts.priorLogDensity(positions, count);
+  }
+
+  async mintGradient(job: MintGradientJob): Promise<Float64Array> {
+    return (await this.#helper()).mintGradient(job);
+  }
+
+  async energies(job: EnergyJob): Promise<{ energies: Float64Array; gradients: Float64Array }> {
+    const { system } = this.#parts;
+    const { values, gradients } = await this.#recovering(() =>
+      this.#kernels.pairEnergies(system, Float32Array.from(job.positions), job.count, job.t)
+    );
+    return { energies: Float64Array.from(values), gradients: Float64Array.from(gradients) };
+  }
+
+  /** The kernels of the prepared transport, its parameters on the device. */
+  #transport(): GpuJulep {
+    if (this.#julep) return this.#julep;
+    const { system, mixture, transport: julep } = this.#parts;
+    const mint = mixture.model;
+    if (!gpuFamilies.includes(mint.family)) {
+      throw new InputError(
+        `--backend webgpu has no kernel for mint.family "${mint.family}" ` +
+          `(it has ${gpuFamilies.join(", ")}): use --backend wasm`,
+      );
+    }
+    this.#julep = new GpuJulep(this.#kernels, { system, mint, julep });
+    return this.#julep;
+  }
+
+  async trajectories(job: TrajectoryJob): Promise<TrajectoryResult> {
+    const parts = this.#parts;
+    const { size } = parts;
+    const { count, times } = job;
+    const T = times.length - 1;
+    const forward = job.direction === "forward";
+    const key = streamKey(job.seed, forward ? Stream.forward : Stream.backward);
+    const drawn = forward ? parts.drawPrior({ ...job, stream: Stream.prior }) : null;
+    const start = new Float32Array(drawn?.positions ?? job.positions!);
+    const one = new Float64Array(size);
+    for (let s = 0; s < count; s++) {
+      one.set(start.subarray(s * size, (s + 1) * size));
+      intoGauge(one, parts.system.particles, parts.transport.gauge);
+      start.set(one, s * size);
+    }
+    return await this.#recovering(async () => {
+      const transport = this.#transport();
+      const end = new Float32Array(count * size);
+      const ratios = new Float64Array(count);
+      const increments = new Float64Array(job.keep ? T * count : 0);
+      const store = ++this.#stores;
+      const batches: KeptBatch[] = [];
+      const most = transport.largestBatch(T, job.keep);
+      for (let from = 0; from < count; from += most) {
+        const n = Math.min(most, count - from);
+        const buffer = `kept ${store}, from ${from}`;
+        const run = await transport.trajectories({
+          start: start.subarray(from * size, (from + n) * size),
+          times,
+          forward,
+          key,
+          first: job.first + from,
+          count: n,
+          keepAs: job.keep ? buffer : null,
+        });
+        end.set(run.end, from * size);
+        const alive = new Uint8Array(n);
+        for (let s = 0; s < n; s++) {
+          let finite = Number.isFinite(run.energies[s]);
+          for (let i = 0; i < T; i++) {
+            const ratio = run.ratios[i * n + s];
+            const here = run.energies[i * n + s];
+            const there = run.energies[(i + 1) * n + s];
+            ratios[from + s] += ratio;
+            if (job.keep) increments[i * count + from + s] = here - there + ratio;
+            finite &&= Number.isFinite(ratio) && Number.isFinite(there);
+          }
+          alive[s] = finite ? 1 : 0;
+        }
+        if (job.keep) batches.push({ buffer, count: n, alive });
+      }
+      const [prior, target] = forward ? [start, end] : [end, start];
+      const result: TrajectoryResult = {
+        positions: target,
+        priorPositions: prior,
+        ...parts.pathWeights(prior, target, ratios, count, drawn?.logDensity),
+      };
+      if (!job.keep) return result;
+      this.#remember(store, { batches });
+      return {
+        ...result,
+        increments,
+        states: Float64Array.of(store),
+        forces: new Float64Array(0),
+      };
+    });
+  }
+
+  async trajectoryGradient(job: GradientJob): Promise<GradientResult> {
+    const parts = this.#parts;
+    const { count, times } = job;
+    const T = times.length - 1;
+    return await this.#recovering(async () => {
+      const { batches } = await this.#stored(job);
+      const transport = this.#transport();
+      const parameters = new Float64Array(parts.transport.parameters.length);
+      const stepGradient = new Float64Array(T);
+      let from = 0;
+      for (const batch of batches) {
+        const columns = (source: Float64Array) => {
+          const out = new Float64Array(T * batch.count);
+          for (let i = 0; i < T; i++) {
+            const at = i * count + from;
+            out.set(source.subarray(at, at + batch.count), i * batch.count);
+          }
+          return out;
+        };
+        const gradient = await transport.gradient(
+          batch,
+          times,
+          columns(job.coefficients),
+          columns(job.stepCoefficients),
+          job.windows.subarray(2 * from / LANES),
+          stepGradient,
+        );
+        gradient.forEach((g, i) => parameters[i] += g);
+        from += batch.count;
+      }
+      return {
+        parameters,
+        logStepSize: knotGradient(parts.transport.logStepSize.length, times, stepGradient),
+      };
+    });
+  }
+
+  /** The trajectories of a gradient job; run again where the store is gone. */
+  async #stored(job: GradientJob): Promise<Kept> {
+    if (job.states.length !== KEPT) {
+      throw new Error("the webgpu backend takes gradients along trajectories it kept itself");
+    }
+    const kept = this.#kept.get(job.states[0]);
+    if (kept) return kept;
+    const { seed, first, count, times } = job;
+    const path = { seed, first, count, times, direction: "forward", keep: true } as const;
+    const again = await this.trajectories(path);
+    return this.#kept.get(again.states![0])!;
+  }
+
+  #remember(store: number, kept: Kept): void {
+    this.#kept.set(store, kept);
+    for (const old of this.#kept.keys()) {
+      if (this.#kept.size <= MOST_KEPT) break;
+      this.#forget(old);
+    }
+  }
+
+  #forget(store: number): void {
+    for (const { buffer } of this.#kept.get(store)?.batches ?? []) this.#device.release(buffer);
+    this.#kept.delete(store);
+  }
+
+  #forgetAll(): void {
+    for (const store of [...this.#kept.keys()]) this.#forget(store);
+  }
+
+  /** Does a job; where the device is lost on the way and may be opened again, does it once more. */
+  async #recovering<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof DeviceLostError) || !this.#options.recover) throw error;
+      console.warn(`${error.message}; opening it again`);
+      await this.#reopen(error);
+      return await work();
+    }
+  }
+
+  async #reopen(loss: DeviceLostError): Promise<void> {
+    this.#kept.clear();
+    this.#julep = null;
+    this.#device.destroy();
+    try {
+      this.#device = await GpuDevice.open(this.#options);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new DeviceLostError(`${loss.message}, and cannot be opened again: ${reason}`);
+    }
+    this.#kernels = new GpuKernels(this.#device);
+  }
+
+  paths(): never {
+    return refuse("paths");
+  }
+  island(): never {
+    return refuse("island");
+  }
+  fitFlow(): never {
+    return refuse("fitFlow");
+  }
+  adaptLevels(): never {
+    return refuse("adaptLevels");
+  }
+  chains(): never {
+    return refuse("chains");
+  }
+
+  dispose(): void {
+    this.#kept.clear();
+    this.#device.destroy();
+    this.#wasm?.then((executor) => executor.dispose());
+  }
+}
+
+/** Jobs on annealing paths (path_jobs.ts) have no WGSL kernel. */
+function refuse(job: string): never {
+  throw new InputError(
+    `--backend webgpu has no kernel for annealing paths ("${job}"): use --backend wasm`,
+  );
+}

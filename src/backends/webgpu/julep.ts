@@ -1,0 +1,266 @@
+/**
+ * Host side of shaders/julep.wgsl and julep_gradient.wgsl: whole trajectories in one submission, and
+ * the gradient of the loss along trajectories that stayed on the device.
+ */
+import type { JulepModel } from "../../julep/model.ts";
+import { stepSizes } from "../../julep/schedule.ts";
+import type { MintModel } from "../../mint/model.ts";
+import type { System } from "../../systems/system.ts";
+import { LANES } from "../backend.ts";
+import type { Dispatch } from "./device.ts";
+import { packEgnn } from "./egnn.ts";
+import { type GpuKernels, type PreparedKernel, slotCount } from "./kernels.ts";
+import { packPrior } from "./orbit_vmf.ts";
+
+/** What trajectories need of a problem, ready for the device. */
+export interface GpuTransport {
+  readonly system: System;
+  readonly mint: MintModel;
+  readonly julep: JulepModel;
+}
+
+export interface TrajectoryInput {
+  /** (count, N·n), in the gauge. */
+  readonly start: Float32Array;
+  readonly times: Float64Array;
+  readonly forward: boolean;
+  readonly key: readonly [number, number];
+  /** Number of the first sample. */
+  readonly first: number;
+  readonly count: number;
+  /** Name of the buffer that keeps states and forces; null: not kept. */
+  readonly keepAs: string | null;
+}
+
+export interface TrajectoryOutput {
+  /** (count, N·n). */
+  readonly end: Float32Array;
+  /** log k⁻ − log k⁺ of every step, (T, count). */
+  readonly ratios: Float32Array;
+  /** U_t of every state, (T + 1, count). */
+  readonly energies: Float32Array;
+}
+
+/** One stored batch of trajectories on the device. */
+export interface KeptBatch {
+  readonly buffer: string;
+  readonly count: number;
+  /** Samples whose numbers all stayed finite. */
+  readonly alive: Uint8Array;
+}
+
+/** Floating-point operations of one dispatch at most, so that no driver takes it for hung. */
+const WORK_OF_A_DISPATCH = 2e10;
+
+/** Operations of force and network at one state, roughly. */
+function costOfState({ system, julep }: GpuTransport): number {
+  const N = system.particles;
+  const net = julep.network;
+  const edges = N * (N - 1);
+  if (!net) return 30 * edges + 1000;
+  return 30 * edges + 2 * net.layers * net.hidden ** 2 * (edges + 6 * N);
+}
+
+/** Times, then h = εΔ, σ = √(2h), 1/σ of every step. */
+function schedule(julep: JulepModel, times: Float64Array): Float32Array<ArrayBuffer> {
+  const T = times.length - 1;
+  const eps = stepSizes(julep.logStepSize, times);
+  const out = new Float32Array(4 * T + 1);
+  out.set(times);
+  for (let i = 0; i < T; i++) {
+    const h = eps[i] * (times[i + 1] - times[i]);
+    out[T + 1 + i] = h;
+    out[2 * T + 1 + i] = Math.sqrt(2 * h);
+    out[3 * T + 1 + i] = 1 / Math.sqrt(2 * h);
+  }
+  return out;
+}
+
+export class GpuJulep {
+  readonly #kernels: GpuKernels;
+  readonly #transport: GpuTransport;
+  readonly #size: number;
+
+  constructor(kernels: GpuKernels, transport: GpuTransport) {
+    this.#kernels = kernels;
+    this.#transport = transport;
+    const { system, mint, julep } = transport;
+    this.#size = system.particles * system.dimension;
+    kernels.upload("prior", packPrior(mint));
+    if (julep.network) {
+      kernels.upload("parameters", packEgnn(julep.network, julep.parameters));
+    } else kernels.device.buffer("parameters", 4);
+  }
+
+  /** Samples that one batch can have, a multiple of LANES: no binding may grow beyond the limit. */
+  largestBatch(steps: number, keep: boolean): number {
+    const perSample = Math.max(
+      2 * this.#size + 1,
+      2 * steps + 1,
+      keep ? 2 * (steps + 1) * this.#size : 0,
+    );
+    const most = Math.floor(this.#kernels.device.largestBinding / (4 * perSample));
+    return Math.max(LANES, Math.floor(most / LANES) * LANES);
+  }
+
+  #prepare(name: "julep" | "julep_gradient"): Promise<PreparedKernel> {
+    const purpose = name === "julep" ? "trajectories" : "gradient";
+    return this.#kernels.prepare(name, this.#kernels.constants({ ...this.#transport, purpose }));
+  }
+
+  #label(what: string, count: number, steps: number): string {
+    const { system, julep } = this.#transport;
+    const net = julep.network ? `${julep.network.layers} x ${julep.network.hidden}` : "no network";
+    return `${what} of ${count} samples, ${steps} steps, N = ${system.particles}, ${net}`;
+  }
+
+  /** Runs trajectories from `start` to the other end; one submission, one map. */
+  async trajectories(input: TrajectoryInput): Promise<TrajectoryOutput> {
+    const { start, times, forward, key, first, count, keepAs } = input;
+    const kernels = this.#kernels;
+    const { device } = kernels;
+    const size = this.#size;
+    const T = times.length - 1;
+    const width = 2 * size + 1;
+    const prepared = await this.#prepare("julep");
+    const carried = new Float32Array(count * width);
+    for (let s = 0; s < count; s++) {
+      carried.set(start.subarray(s * size, (s + 1) * size), s * width);
+    }
+    const carry = kernels.upload("carry", carried);
+    const results = device.buffer("results", (2 * T + 1) * count);
+    const kept = keepAs
+      ? device.buffer(keepAs, 2 * (T + 1) * count * size)
+      : device.buffer("nothing kept", 4);
+    const most = Math.min(count, kernels.groupsAtOnce(prepared));
+    const buffers = kernels.withScratch(prepared, [
+      device.buffer("parameters", 4),
+      device.buffer("prior", 4),
+      kernels.upload("schedule", schedule(this.#transport.julep, times)),
+      carry,
+      results,
+      kept,
+    ], most);
+    const visits = Math.max(
+      1,
+      Math.floor(WORK_OF_A_DISPATCH / (costOfState(this.#transport) * most)),
+    );
+    const dispatches: Dispatch[] = [];
+    for (let offset = 0; offset < count; offset += most) {
+      for (let from = 0; from <= T; from += visits) {
+        const job = Uint32Array.of(
+          first + offset,
+          count,
+          offset,
+          T,
+          from,
+          Math.min(from + visits, T + 1),
+          forward ? 1 : 0,
+          keepAs ? 1 : 0,
+          key[0],
+          key[1],
+          Math.ceil(size / 2),
+        ).buffer;
+        const groups = Math.min(most, count - offset);
+        dispatches.push({ kernel: prepared.kernel, job, buffers, groups });
+      }
+    }
+    const [ends, numbers] = await device.run(
+      this.#label(`julep (${forward ? "forward" : "backward"} trajectories)`, count, T),
+      dispatches,
+      [{ buffer: carry, length: count * width }, { buffer: results, length: (2 * T + 1) * count }],
+    );
+    const end = new Float32Array(count * size);
+    for (let s = 0; s < count; s++) {
+      end.set(ends.subarray(s * width, s * width + size), s * size);
+    }
+    return {
+      end,
+      ratios: numbers.subarray(0, T * count),
+      energies: numbers.subarray(T * count),
+    };
+  }
+
+  /**
+   * Gradient along one kept batch: ∂loss/∂parameters, and ∂loss/∂log ε added to `stepGradient` (T).
+   *
+   * @param coefficients (T, count), for the network; stepCoefficients alike, for ε
+   * @param windows first step and number of steps for every block of LANES samples
+   */
+  async gradient(
+    batch: KeptBatch,
+    times: Float64Array,
+    coefficients: Float64Array,
+    stepCoefficients: Float64Array,
+    windows: Int32Array,
+    stepGradient: Float64Array,
+  ): Promise<Float32Array> {
+    const kernels = this.#kernels;
+    const { device } = kernels;
+    const { count, alive } = batch;
+    const T = times.length - 1;
+    const items = itemsOf(windows, count, alive);
+    const total = items.length / 3;
+    const { parameters: { length } } = this.#transport.julep;
+    if (total === 0) return new Float32Array(length);
+    const prepared = await this.#prepare("julep_gradient");
+    const slotSize = Math.max(length, 1);
+    const most = Math.min(slotCount(total, slotSize), kernels.groupsAtOnce(prepared));
+    const perGroup = Math.ceil(total / most);
+    const groups = Math.ceil(total / perGroup);
+    const inputs = new Float32Array(2 * T * count + items.length);
+    inputs.set(coefficients.map((c) => Number.isFinite(c) ? c : 0));
+    inputs.set(stepCoefficients.map((c) => Number.isFinite(c) ? c : 0), T * count);
+    inputs.set(items, 2 * T * count);
+    const slots = device.buffer("slots", groups * slotSize);
+    const sums = device.buffer("sums", slotSize);
+    const rates = device.buffer("rates", 2 * total);
+    const buffers = kernels.withScratch(prepared, [
+      device.buffer("parameters", 4),
+      kernels.upload("schedule", schedule(this.#transport.julep, times)),
+      device.buffer(batch.buffer, 4),
+      kernels.upload("coefficients", inputs),
+      slots,
+      rates,
+    ], groups);
+    const atOnce = Math.max(
+      1,
+      Math.floor(WORK_OF_A_DISPATCH / (4 * costOfState(this.#transport) * groups)),
+    );
+    const dispatches: Dispatch[] = [];
+    for (let from = 0; from < perGroup; from += atOnce) {
+      const to = Math.min(from + atOnce, perGroup);
+      const job = Uint32Array.of(count, T, total, perGroup, from, to, slotSize).buffer;
+      dispatches.push({ kernel: prepared.kernel, job, buffers, groups });
+    }
+    dispatches.push(await kernels.reduction(slots, groups, slotSize, sums));
+    const [gradient, byStep] = await device.run(
+      this.#label("julep_gradient", count, T),
+      dispatches,
+      [{ buffer: sums, length: slotSize }, { buffer: rates, length: 2 * total }],
+      [slots],
+    );
+    for (let item = 0; item < total; item++) {
+      const state = items[3 * item + 1];
+      const which = items[3 * item + 2];
+      if (which & 1) stepGradient[state] += byStep[2 * item];
+      if (which & 2) stepGradient[state - 1] += byStep[2 * item + 1];
+    }
+    return gradient.subarray(0, length);
+  }
+}
+
+/** Sample, state, and which kernels act there, for every state inside the samples' windows. */
+function itemsOf(windows: Int32Array, count: number, alive: Uint8Array): number[] {
+  const items: number[] = [];
+  for (let s = 0; s < count; s++) {
+    if (!alive[s]) continue;
+    const block = Math.floor(s / LANES);
+    const first = windows[2 * block];
+    const last = first + windows[2 * block + 1];
+    for (let j = first; j <= last; j++) {
+      items.push(s, j, (j < last ? 1 : 0) + (j > first ? 2 : 0));
+    }
+  }
+  return items;
+}
