@@ -33,14 +33,14 @@ struct Job {
 @group(0) @binding(2) var<storage, read> prior: array<f32>;
 /** Times (T + 1), then h = εΔ (T), σ = √(2h) (T), 1/σ (T). */
 @group(0) @binding(3) var<storage, read> schedule: array<f32>;
-/** For every sample: state (N·n), the move that led to it (N·n), |z|² of that move. */
+/** For every sample: state (N·n), the move that led to it (N·n), |z|² of that move, 1 while no loop was cut. */
 @group(0) @binding(4) var<storage, read_write> carry: array<f32>;
 /** log k⁻ − log k⁺ of every step (T, samples), then U_t of every state (T + 1, samples). */
 @group(0) @binding(5) var<storage, read_write> results: array<f32>;
 /** States (T + 1, samples, N·n), then forces of the same shape. */
 @group(0) @binding(6) var<storage, read_write> kept: array<f32>;
 
-const CARRY: u32 = 2u * SIZE + 1u;
+const CARRY: u32 = 2u * SIZE + 2u;
 
 @compute @workgroup_size(W)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -106,9 +106,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       for (var q = lid; q < SIZE; q += W) {
         let z = work[NOISE + q];
         part = fma(z, z, part);
-        let move = fma(schedule[2u * T + 1u + step], z, work[MOVE + q]);
-        work[MOVE + q] = move;
-        work[X + q] += move;
+        let moved = fma(schedule[2u * T + 1u + step], z, work[MOVE + q]);
+        work[MOVE + q] = moved;
+        work[X + q] += moved;
       }
       drawn = group_sum(part, lid);
       sync();
@@ -120,5 +120,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   if (lid == 0u) {
     carry[mine + 2u * SIZE] = drawn;
+    carry[mine + 2u * SIZE + 1u] *= loops_ran();
   }
 }

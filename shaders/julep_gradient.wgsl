@@ -34,7 +34,8 @@ struct Job {
  */
 @group(0) @binding(4) var<storage, read> coefficients: array<f32>;
 @group(0) @binding(5) var<storage, read_write> slots: array<f32>;
-/** For every item ∂loss/∂log ε of step j (from k⁺) and of step j − 1 (from k⁻). */
+/** For every item ∂loss/∂log ε of step j (from k⁺) and of step j − 1 (from k⁻); for every workgroup
+ * whether loops were cut. */
 @group(0) @binding(6) var<storage, read_write> rates: array<f32>;
 
 /**
@@ -131,5 +132,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       egnn_backward(X, t, ADJOINT, OUTPUT, group.x * job.slot_size, lid);
     }
     sync();
+  }
+  if (lid == 0u) {
+    rates[2u * job.items + group.x] += 1.0 - loops_ran();
   }
 }

@@ -68,22 +68,33 @@ fn dense(
         work[start + r2 * start_stride + o], work[start + r3 * start_stride + o],
       );
     }
-    for (var k = 0u; k < rolled(inner); k++) {
-      let x = vec4<f32>(
-        work[from_at + r * from_stride + k], work[from_at + r1 * from_stride + k],
-        work[from_at + r2 * from_stride + k], work[from_at + r3 * from_stride + k],
-      );
-      sum = fma(vec4<f32>(parameters[weight + k * O + o]), x, sum);
+    // Four by hand: neither naga nor llvmpipe unrolls a loop, and every turn counts (loops_ran).
+    let rows = vec4<u32>(r, r1, r2, r3) * from_stride + from_at;
+    for (var k = 0u; k < rolled(inner); k += 4u) {
+      let w = weight + k * O + o;
+      sum = fma(vec4<f32>(parameters[w]), four_rows(rows + k), sum);
+      sum = fma(vec4<f32>(parameters[w + O]), four_rows(rows + k + 1u), sum);
+      sum = fma(vec4<f32>(parameters[w + 2u * O]), four_rows(rows + k + 2u), sum);
+      sum = fma(vec4<f32>(parameters[w + 3u * O]), four_rows(rows + k + 3u), sum);
     }
     if (squash) {
       sum = tanh_v(sum);
     }
-    for (var c = 0u; c < 4u; c++) {
-      if (r + c < N) {
-        work[to + (r + c) * to_stride + o] = sum[c];
-      }
+    work[to + r * to_stride + o] = sum.x;
+    if (r + 1u < N) {
+      work[to + r1 * to_stride + o] = sum.y;
+    }
+    if (r + 2u < N) {
+      work[to + r2 * to_stride + o] = sum.z;
+    }
+    if (r + 3u < N) {
+      work[to + r3 * to_stride + o] = sum.w;
     }
   }
+}
+
+fn four_rows(at: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(work[at.x], work[at.y], work[at.z], work[at.w]);
 }
 
 /** Feature f of particle i: time, radius and anchor flag. */
@@ -134,24 +145,26 @@ fn tile_messages(layer: u32, lid: u32) {
   let base = layer_at(layer);
   for (var q = lid; q < TE / 4u * H; q += W) {
     let k = q % H;
-    var m = vec4<f32>();
-    for (var c = 0u; c < 4u; c++) {
-      let e = q / H * 4u + c;
-      let s = edge_s[e];
-      var y = work[PI + edge_i[e] * H + k] + work[PJ + edge_j[e] * H + k];
-      y = fma(parameters[base + EDGE_E + 2u * k], s, y);
-      m[c] = fma(parameters[base + EDGE_E + 2u * k + 1u], 1.0 / fma(s, s, 1.0), y);
-    }
-    tile1[q] = tanh_v(m);
+    let e = q / H * 4u;
+    let s = vec4<f32>(edge_s[e], edge_s[e + 1u], edge_s[e + 2u], edge_s[e + 3u]);
+    let i = vec4<u32>(edge_i[e], edge_i[e + 1u], edge_i[e + 2u], edge_i[e + 3u]) * H + PI + k;
+    let j = vec4<u32>(edge_j[e], edge_j[e + 1u], edge_j[e + 2u], edge_j[e + 3u]) * H + PJ + k;
+    var y = four_rows(i) + four_rows(j);
+    y = fma(vec4<f32>(parameters[base + EDGE_E + 2u * k]), s, y);
+    y = fma(vec4<f32>(parameters[base + EDGE_E + 2u * k + 1u]), 1.0 / fma(s, s, vec4<f32>(1.0)), y);
+    tile1[q] = tanh_v(y);
   }
   sync();
   for (var q = lid; q < TE / 4u * H; q += W) {
     let o = q % H;
     let row = q / H * H;
     var sum = vec4<f32>(parameters[base + MESSAGE_BIAS + o]);
-    for (var k = 0u; k < rolled(H); k++) {
-      let weight = parameters[TRANSPOSED + base + MESSAGE + k * H + o];
-      sum = fma(vec4<f32>(weight), tile1[row + k], sum);
+    for (var k = 0u; k < rolled(H); k += 4u) {
+      let w = TRANSPOSED + base + MESSAGE + k * H + o;
+      sum = fma(vec4<f32>(parameters[w]), tile1[row + k], sum);
+      sum = fma(vec4<f32>(parameters[w + H]), tile1[row + k + 1u], sum);
+      sum = fma(vec4<f32>(parameters[w + 2u * H]), tile1[row + k + 2u], sum);
+      sum = fma(vec4<f32>(parameters[w + 3u * H]), tile1[row + k + 3u], sum);
     }
     tile2[q] = tanh_v(sum);
   }
@@ -217,8 +230,13 @@ fn egnn_forward(x: u32, t: f32, out: u32, lid: u32) {
         for (var q = lid; q < 2u * TE; q += W) {
           let e = q / 2u;
           var sum = parameters[DRIFT_BIAS + q % 2u];
-          for (var k = 0u; k < rolled(H); k++) {
-            sum = fma(parameters[DRIFT_HEAD + q % 2u * H + k], tile2[e / 4u * H + k][e % 4u], sum);
+          for (var k = 0u; k < rolled(H); k += 4u) {
+            let w = DRIFT_HEAD + q % 2u * H + k;
+            let m = e / 4u * H + k;
+            sum = fma(parameters[w], tile2[m][e % 4u], sum);
+            sum = fma(parameters[w + 1u], tile2[m + 1u][e % 4u], sum);
+            sum = fma(parameters[w + 2u], tile2[m + 2u][e % 4u], sum);
+            sum = fma(parameters[w + 3u], tile2[m + 3u][e % 4u], sum);
           }
           edge_w[e][q % 2u] = sum;
         }

@@ -11,8 +11,13 @@ fn add_outer(
 ) {
   for (var q = lid; q < O * inner; q += W) {
     var sum = 0.0;
-    for (var r = 0u; r < rolled(N); r++) {
-      sum = fma(work[y + r * y_stride + q / inner], work[z + r * z_stride + q % inner], sum);
+    for (var r = 0u; r < rolled(N); r += 4u) {
+      // Rows beyond the last count as zero.
+      let rows = min(vec4<u32>(r, r + 1u, r + 2u, r + 3u), vec4<u32>(N - 1u));
+      let left = four_rows(rows * y_stride + y + q / inner);
+      let right = four_rows(rows * z_stride + z + q % inner);
+      let there = vec4<u32>(r, r + 1u, r + 2u, r + 3u) < vec4<u32>(N);
+      sum += dot(select(vec4<f32>(), left, there), right);
     }
     slots[to + q] += sum;
   }
@@ -106,29 +111,33 @@ fn tile_backward(layer: u32, x: u32, adjoint: u32, tile: u32, slot: u32, lid: u3
   for (var q = lid; q < TE / 4u * H; q += W) {
     let o = q % H;
     let m = tile2[q];
-    var d = vec4<f32>();
-    for (var c = 0u; c < 4u; c++) {
-      let e = q / H * 4u + c;
-      var y = SHARE * work[DNODE + edge_i[e] * 2u * H + H + o];
-      if (last) {
-        y = fma(parameters[DRIFT_HEAD + o], edge_w[e].x, y);
-        y = fma(parameters[DRIFT_HEAD + H + o], edge_w[e].y, y);
-      }
-      d[c] = select(0.0, y, tile * TE + e < EDGES);
+    let e = q / H * 4u;
+    let i = vec4<u32>(edge_i[e], edge_i[e + 1u], edge_i[e + 2u], edge_i[e + 3u]);
+    var d = SHARE * four_rows(i * 2u * H + DNODE + H + o);
+    if (last) {
+      let first = edge_w[e];
+      let second = edge_w[e + 1u];
+      let third = edge_w[e + 2u];
+      let fourth = edge_w[e + 3u];
+      let by_b = vec4<f32>(first.x, second.x, third.x, fourth.x);
+      let by_c = vec4<f32>(first.y, second.y, third.y, fourth.y);
+      d = fma(vec4<f32>(parameters[DRIFT_HEAD + o]), by_b, d);
+      d = fma(vec4<f32>(parameters[DRIFT_HEAD + H + o]), by_c, d);
     }
-    tile2[q] = d * fma(-m, m, vec4<f32>(1.0));
+    let there = vec4<u32>(0u, 1u, 2u, 3u) + tile * TE + e < vec4<u32>(EDGES);
+    tile2[q] = select(vec4<f32>(), d, there) * fma(-m, m, vec4<f32>(1.0));
   }
   sync();
   for (var q = lid; q < H * H; q += W) {
     var sum = 0.0;
-    for (var e = 0u; e < rolled(TE / 4u); e++) {
+    for (var e = 0u; e < TE / 4u; e++) {
       sum += dot(tile2[e * H + q / H], tile1[e * H + q % H]);
     }
     slots[slot + base + MESSAGE + q] += sum;
   }
   for (var o = lid; o < H; o += W) {
     var sum = 0.0;
-    for (var e = 0u; e < rolled(TE / 4u); e++) {
+    for (var e = 0u; e < TE / 4u; e++) {
       sum += dot(tile2[e * H + o], vec4<f32>(1.0));
     }
     slots[slot + base + MESSAGE_BIAS + o] += sum;
@@ -140,8 +149,12 @@ fn tile_backward(layer: u32, x: u32, adjoint: u32, tile: u32, slot: u32, lid: u3
     let row = q / H * H;
     let m = tile1[q];
     var sum = vec4<f32>();
-    for (var o = 0u; o < rolled(H); o++) {
-      sum = fma(vec4<f32>(parameters[base + MESSAGE + o * H + k]), tile2[row + o], sum);
+    for (var o = 0u; o < rolled(H); o += 4u) {
+      let w = base + MESSAGE + o * H + k;
+      sum = fma(vec4<f32>(parameters[w]), tile2[row + o], sum);
+      sum = fma(vec4<f32>(parameters[w + H]), tile2[row + o + 1u], sum);
+      sum = fma(vec4<f32>(parameters[w + 2u * H]), tile2[row + o + 2u], sum);
+      sum = fma(vec4<f32>(parameters[w + 3u * H]), tile2[row + o + 3u], sum);
     }
     tile1[q] = sum * fma(-m, m, vec4<f32>(1.0));
   }

@@ -27,7 +27,7 @@ fn annealed_force(t: f32, first: bool, last: bool, lid: u32) -> f32 {
     sync();
     for (var i = lid; i < N; i += W) {
       let f = position(FORCE, i);
-      let factor = 1.0 / sqrt(fma(dot(f, f), 1.0 / (CLIP * CLIP), 1.0));
+      let factor = 1.0 / sqrt(fma(dot(f, f), INVERSE_CLIP_SQUARED, 1.0));
       for (var a = 0u; a < DIM; a++) {
         work[FORCE + i * DIM + a] *= factor;
       }

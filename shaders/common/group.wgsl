@@ -12,6 +12,18 @@ fn rolled(n: u32) -> u32 {
   return select(n, n + job.zero, ROLLED);
 }
 
+/**
+ * 1, or 0 where the device has cut loops short: llvmpipe ends every loop of an invocation that has gone
+ * through 65535 turns in all, without a word. The host keeps dispatches below that, and looks.
+ */
+fn loops_ran() -> f32 {
+  var turns = 0u;
+  for (var k = 0u; k < rolled(3u); k++) {
+    turns += 1u;
+  }
+  return select(0.0, 1.0, turns == 3u);
+}
+
 /** All writes of the workgroup's threads, to workgroup memory and to buffers, are seen after it. */
 fn sync() {
   workgroupBarrier();

@@ -5,6 +5,7 @@
 import { createExecutor } from "../../src/backends/create.ts";
 import type { Executor } from "../../src/backends/backend.ts";
 import { simdFeatures } from "../../src/backends/wasm/module.ts";
+import { findAdapter } from "../../src/backends/webgpu/adapter.ts";
 
 export interface BackendUnderTest {
   readonly name: string;
@@ -14,6 +15,11 @@ export interface BackendUnderTest {
 }
 
 const { simd, relaxedSimd } = simdFeatures();
+const found = await findAdapter();
+/** Why kernels cannot run on a GPU here; null: they can (on software Vulkan too). */
+export const gpuUnavailable = found.adapter === null ? found.reason : null;
+/** One executor for all tests of a file: compiling its kernels takes seconds on software Vulkan. */
+let gpu: Promise<Executor> | undefined;
 
 export const backends: readonly BackendUnderTest[] = [
   {
@@ -25,6 +31,11 @@ export const backends: readonly BackendUnderTest[] = [
     name: "wasm plain",
     unavailable: simd ? null : "this runtime has no SIMD",
     create: () => createExecutor("wasm", { variant: "plain" }),
+  },
+  {
+    name: "webgpu",
+    unavailable: gpuUnavailable,
+    create: () => gpu ??= createExecutor("webgpu"),
   },
 ];
 
@@ -43,7 +54,7 @@ export function eachBackend(
         try {
           await test(executor, backend);
         } finally {
-          executor.dispose();
+          if (executor.name !== "webgpu") executor.dispose();
         }
       },
     });

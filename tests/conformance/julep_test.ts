@@ -81,9 +81,9 @@ for (const [name, config, steps, count] of cases) {
     (_, i) => i % 2 ? few - 3 : i / 2 % 3,
   );
   /** `announced`: the trajectories are told which windows the gradient will ask for. */
-  const gradientJob = (own: Executor, announced = false): GradientJob => {
+  const gradientJob = async (own: Executor, announced = false): Promise<GradientJob> => {
     const path = forward(few, count, true);
-    const kept = own.trajectories(announced ? { ...path, windows } : path);
+    const kept = await own.trajectories(announced ? { ...path, windows } : path);
     const random = new RandomStream(3, Stream.test, 1);
     const coefficients = () => Float64Array.from({ length: few * count }, () => random.normal());
     return {
@@ -98,12 +98,12 @@ for (const [name, config, steps, count] of cases) {
       windows,
     };
   };
-  const gradient = once(() => reference.trajectoryGradient(gradientJob(reference)));
+  const gradient = once(async () => reference.trajectoryGradient(await gradientJob(reference)));
 
-  eachBackend(`julep: log-weights within 1e-3 of the reference, ${name}`, (executor) => {
-    executor.prepare(setUp);
+  eachBackend(`julep: log-weights within 1e-3 of the reference, ${name}`, async (executor) => {
+    await executor.prepare(setUp);
     const expected = paths();
-    const got = executor.trajectories(forward(steps, count));
+    const got = await executor.trajectories(forward(steps, count));
     let compared = 0;
     for (let s = 0; s < count; s++) {
       const W = expected.logWeights[s];
@@ -120,19 +120,22 @@ for (const [name, config, steps, count] of cases) {
     assert.ok(compared >= count / 2, "most paths are finite");
   });
 
-  eachBackend(`julep: backward log-weights within 1e-3 of the reference, ${name}`, (executor) => {
-    executor.prepare(setUp);
-    const expected = backwardWeights();
-    const got = executor.trajectories(backward(fewPaths().positions)).logWeights;
-    expected.forEach((W, s) => {
-      assert.ok(W === got[s] || Math.abs(got[s] - W) <= 1e-3, `${s}: ${got[s]} against ${W}`);
-    });
-  });
+  eachBackend(
+    `julep: backward log-weights within 1e-3 of the reference, ${name}`,
+    async (executor) => {
+      await executor.prepare(setUp);
+      const expected = backwardWeights();
+      const got = (await executor.trajectories(backward(fewPaths().positions))).logWeights;
+      expected.forEach((W, s) => {
+        assert.ok(W === got[s] || Math.abs(got[s] - W) <= 1e-3, `${s}: ${got[s]} against ${W}`);
+      });
+    },
+  );
 
-  eachBackend(`julep: gradient of the loss against the reference, ${name}`, (executor) => {
-    executor.prepare(setUp);
-    const expected = gradient();
-    const got = executor.trajectoryGradient(gradientJob(executor));
+  eachBackend(`julep: gradient of the loss against the reference, ${name}`, async (executor) => {
+    await executor.prepare(setUp);
+    const expected = await gradient();
+    const got = await executor.trajectoryGradient(await gradientJob(executor));
     for (const key of ["parameters", "logStepSize"] as const) {
       const norm = Math.hypot(...expected[key]);
       const error = Math.hypot(...got[key].map((g, i) => g - expected[key][i]));
@@ -141,28 +144,34 @@ for (const [name, config, steps, count] of cases) {
     }
   });
 
-  eachBackend(`julep: activations held for the gradient change no bit, ${name}`, (executor) => {
-    executor.prepare(setUp);
-    const without = executor.trajectoryGradient(gradientJob(executor));
-    const job = gradientJob(executor, true);
-    for (let k = 0; k < 2; k++) assert.deepEqual(executor.trajectoryGradient(job), without);
-    // What is held is forgotten when the executor is prepared again, and never used for other
-    // windows.
-    executor.prepare(setUp);
-    assert.deepEqual(executor.trajectoryGradient(job), without);
-    const other = { ...gradientJob(executor, true), windows: windows.map((w, i) => i % 2 ? w : 0) };
-    const taped = executor.trajectoryGradient(other);
-    executor.prepare(setUp);
-    assert.deepEqual(executor.trajectoryGradient(other), taped);
-  });
+  eachBackend(
+    `julep: activations held for the gradient change no bit, ${name}`,
+    async (executor) => {
+      await executor.prepare(setUp);
+      const without = await executor.trajectoryGradient(await gradientJob(executor));
+      const job = await gradientJob(executor, true);
+      for (let k = 0; k < 2; k++) assert.deepEqual(await executor.trajectoryGradient(job), without);
+      // What is held is forgotten when the executor is prepared again, and never used for other
+      // windows.
+      await executor.prepare(setUp);
+      assert.deepEqual(await executor.trajectoryGradient(job), without);
+      const other = {
+        ...await gradientJob(executor, true),
+        windows: windows.map((w, i) => i % 2 ? w : 0),
+      };
+      const taped = await executor.trajectoryGradient(other);
+      await executor.prepare(setUp);
+      assert.deepEqual(await executor.trajectoryGradient(other), taped);
+    },
+  );
 }
 
-eachBackend("julep: splitting a job changes no bit", (executor) => {
+eachBackend("julep: splitting a job changes no bit", async (executor) => {
   const config = dw4();
-  executor.prepare(problem(config, 0.02));
-  const whole = executor.trajectories(forward(10, 21));
+  await executor.prepare(problem(config, 0.02));
+  const whole = await executor.trajectories(forward(10, 21));
   for (const [first, count] of [[0, 4], [4, 8], [12, 9]]) {
-    const part = executor.trajectories(forward(10, count, false, first));
+    const part = await executor.trajectories(forward(10, count, false, first));
     const size = 8;
     assert.deepEqual(part.logWeights, whole.logWeights.slice(first, first + count));
     assert.deepEqual(part.positions, whole.positions.slice(first * size, (first + count) * size));
@@ -171,10 +180,10 @@ eachBackend("julep: splitting a job changes no bit", (executor) => {
 
 eachBackend(
   "julep: a job on a random grid, kept states rebuild the increments' sum",
-  (executor) => {
-    executor.prepare(problem(dw4(), 0.02));
+  async (executor) => {
+    await executor.prepare(problem(dw4(), 0.02));
     const job = { ...forward(20, 6, true), times: randomTimes(20, 9, 0) };
-    const { increments, logWeights } = executor.trajectories(job);
+    const { increments, logWeights } = await executor.trajectories(job);
     for (let s = 0; s < 6; s++) {
       let sum = 0;
       for (let i = 0; i < 20; i++) sum += increments![i * 6 + s];
@@ -185,18 +194,18 @@ eachBackend(
 
 eachBackend(
   "julep: rotating, reflecting or relabelling changes W by less than 1e-4",
-  (executor) => {
-    executor.prepare(problem(dw4((c) => c.julep.network.enabled = false), 0));
+  async (executor) => {
+    await executor.prepare(problem(dw4((c) => c.julep.network.enabled = false), 0));
     const size = 8;
     const count = 64;
-    const target = Float64Array.from(executor.trajectories(forward(20, count)).positions);
+    const target = Float64Array.from((await executor.trajectories(forward(20, count))).positions);
     // The prior's density and the target are what W takes from the configuration itself.
-    const weights = (x: Float64Array) => {
-      const log = executor.priorLogDensity(x, count);
-      const { energies } = executor.energies({ positions: x, count, t: 1 });
+    const weights = async (x: Float64Array) => {
+      const log = await executor.priorLogDensity(x, count);
+      const { energies } = await executor.energies({ positions: x, count, t: 1 });
       return log.map((l, s) => -energies[s] - l);
     };
-    const before = weights(target.slice());
+    const before = await weights(target.slice());
     const [cos, sin] = [Math.cos(0.7), Math.sin(0.7)];
     const maps: Record<string, (x: Float64Array) => void> = {
       rotation: (x) => {
@@ -219,7 +228,7 @@ eachBackend(
     for (const [name, map] of Object.entries(maps)) {
       const moved = target.slice();
       map(moved);
-      weights(moved).forEach((w, s) =>
+      (await weights(moved)).forEach((w, s) =>
         assert.ok(Math.abs(w - before[s]) < 1e-4, `${name}, sample ${s}: ${w} against ${before[s]}`)
       );
     }
@@ -228,25 +237,25 @@ eachBackend(
 
 eachBackend(
   "julep: a path that leaves the finite numbers weighs nothing and spoils no neighbour",
-  (executor) => {
+  async (executor) => {
     const setUp = problem(dw4(), 0.02);
-    executor.prepare(setUp);
-    const fine = executor.trajectories(forward(10, 4));
+    await executor.prepare(setUp);
+    const fine = await executor.trajectories(forward(10, 4));
     const positions = Float64Array.from(fine.positions);
     const job = (x: Float64Array) => ({
       ...forward(10, 4),
       direction: "backward" as const,
       positions: x,
     });
-    const before = executor.trajectories(job(positions.slice())).logWeights;
+    const before = (await executor.trajectories(job(positions.slice()))).logWeights;
     positions.fill(NaN, 8, 16);
-    const after = executor.trajectories(job(positions)).logWeights;
+    const after = (await executor.trajectories(job(positions))).logWeights;
     assert.equal(after[1], -Infinity);
     for (const s of [0, 2, 3]) assert.equal(after[s], before[s]);
   },
 );
 
-eachBackend("julep: no samples, no trouble", (executor) => {
-  executor.prepare(problem(dw4(), 0.02));
-  assert.equal(executor.trajectories(forward(10, 0)).logWeights.length, 0);
+eachBackend("julep: no samples, no trouble", async (executor) => {
+  await executor.prepare(problem(dw4(), 0.02));
+  assert.equal((await executor.trajectories(forward(10, 0))).logWeights.length, 0);
 });

@@ -83,7 +83,7 @@ for (const backend of ["wasm", "reference"] satisfies BackendName[]) {
     const executor: Executor = await createExecutor(backend);
     await executor.prepare(setUp);
     const alone = await everything((name, jobs) =>
-      Promise.resolve(jobs.map((job) => execute(executor, name, job)))
+      Promise.all(jobs.map((job) => execute(executor, name, job)))
     );
     executor.dispose();
     for (const workers of [1, 2, 3]) {

@@ -133,6 +133,7 @@ export function problemConstants(
   };
   const floats: Record<string, number> = {
     CLIP: julep?.forceClip ?? 0,
+    INVERSE_CLIP_SQUARED: julep?.forceClip ? 1 / julep.forceClip ** 2 : 0,
     INVERSE_LENGTH: 1 / shape.lengthScale,
     INVERSE_ROOT_N: 1 / Math.sqrt(N),
   };

@@ -59,6 +59,7 @@ export class WebGpuExecutor implements Executor {
   #julep: GpuJulep | null = null;
   readonly #kept = new Map<number, Kept>();
   #stores = 0;
+  #last: Promise<void> = Promise.resolve();
 
   private constructor(device: GpuDevice, options: WebGpuOptions) {
     this.#device = device;
@@ -82,11 +83,13 @@ export class WebGpuExecutor implements Executor {
   }
 
   async prepare(problem: Problem): Promise<void> {
-    this.#problem = problem;
-    this.#exact = new ExactParts(problem);
-    this.#julep = null;
-    this.#forgetAll();
-    if (this.#wasm) (await this.#wasm).prepare(problem);
+    await this.#alone(async () => {
+      this.#problem = problem;
+      this.#exact = new ExactParts(problem);
+      this.#julep = null;
+      this.#forgetAll();
+      if (this.#wasm) (await this.#wasm).prepare(problem);
+    });
   }
 
   get #parts(): ExactParts {
@@ -119,7 +122,7 @@ export class WebGpuExecutor implements Executor {
 
   async energies(job: EnergyJob): Promise<{ energies: Float64Array; gradients: Float64Array }> {
     const { system } = this.#parts;
-    const { values, gradients } = await this.#recovering(() =>
+    const { values, gradients } = await this.#alone(() =>
       this.#kernels.pairEnergies(system, Float32Array.from(job.positions), job.count, job.t)
     );
     return { energies: Float64Array.from(values), gradients: Float64Array.from(gradients) };
@@ -141,6 +144,10 @@ export class WebGpuExecutor implements Executor {
   }
 
   async trajectories(job: TrajectoryJob): Promise<TrajectoryResult> {
+    return await this.#alone(() => this.#trajectories(job));
+  }
+
+  async #trajectories(job: TrajectoryJob): Promise<TrajectoryResult> {
     const parts = this.#parts;
     const { size } = parts;
     const { count, times } = job;
@@ -155,64 +162,62 @@ export class WebGpuExecutor implements Executor {
       intoGauge(one, parts.system.particles, parts.transport.gauge);
       start.set(one, s * size);
     }
-    return await this.#recovering(async () => {
-      const transport = this.#transport();
-      const end = new Float32Array(count * size);
-      const ratios = new Float64Array(count);
-      const increments = new Float64Array(job.keep ? T * count : 0);
-      const store = ++this.#stores;
-      const batches: KeptBatch[] = [];
-      const most = transport.largestBatch(T, job.keep);
-      for (let from = 0; from < count; from += most) {
-        const n = Math.min(most, count - from);
-        const buffer = `kept ${store}, from ${from}`;
-        const run = await transport.trajectories({
-          start: start.subarray(from * size, (from + n) * size),
-          times,
-          forward,
-          key,
-          first: job.first + from,
-          count: n,
-          keepAs: job.keep ? buffer : null,
-        });
-        end.set(run.end, from * size);
-        const alive = new Uint8Array(n);
-        for (let s = 0; s < n; s++) {
-          let finite = Number.isFinite(run.energies[s]);
-          for (let i = 0; i < T; i++) {
-            const ratio = run.ratios[i * n + s];
-            const here = run.energies[i * n + s];
-            const there = run.energies[(i + 1) * n + s];
-            ratios[from + s] += ratio;
-            if (job.keep) increments[i * count + from + s] = here - there + ratio;
-            finite &&= Number.isFinite(ratio) && Number.isFinite(there);
-          }
-          alive[s] = finite ? 1 : 0;
+    const transport = this.#transport();
+    const end = new Float32Array(count * size);
+    const ratios = new Float64Array(count);
+    const increments = new Float64Array(job.keep ? T * count : 0);
+    const store = ++this.#stores;
+    const batches: KeptBatch[] = [];
+    const most = transport.largestBatch(T, job.keep);
+    for (let from = 0; from < count; from += most) {
+      const n = Math.min(most, count - from);
+      const buffer = `kept ${store}, from ${from}`;
+      const run = await transport.trajectories({
+        start: start.subarray(from * size, (from + n) * size),
+        times,
+        forward,
+        key,
+        first: job.first + from,
+        count: n,
+        keepAs: job.keep ? buffer : null,
+      });
+      end.set(run.end, from * size);
+      const alive = new Uint8Array(n);
+      for (let s = 0; s < n; s++) {
+        let finite = Number.isFinite(run.energies[s]);
+        for (let i = 0; i < T; i++) {
+          const ratio = run.ratios[i * n + s];
+          const here = run.energies[i * n + s];
+          const there = run.energies[(i + 1) * n + s];
+          ratios[from + s] += ratio;
+          if (job.keep) increments[i * count + from + s] = here - there + ratio;
+          finite &&= Number.isFinite(ratio) && Number.isFinite(there);
         }
-        if (job.keep) batches.push({ buffer, count: n, alive });
+        alive[s] = finite ? 1 : 0;
       }
-      const [prior, target] = forward ? [start, end] : [end, start];
-      const result: TrajectoryResult = {
-        positions: target,
-        priorPositions: prior,
-        ...parts.pathWeights(prior, target, ratios, count, drawn?.logDensity),
-      };
-      if (!job.keep) return result;
-      this.#remember(store, { batches });
-      return {
-        ...result,
-        increments,
-        states: Float64Array.of(store),
-        forces: new Float64Array(0),
-      };
-    });
+      if (job.keep) batches.push({ buffer, count: n, alive });
+    }
+    const [prior, target] = forward ? [start, end] : [end, start];
+    const result: TrajectoryResult = {
+      positions: target,
+      priorPositions: prior,
+      ...parts.pathWeights(prior, target, ratios, count, drawn?.logDensity),
+    };
+    if (!job.keep) return result;
+    this.#remember(store, { batches });
+    return {
+      ...result,
+      increments,
+      states: Float64Array.of(store),
+      forces: new Float64Array(0),
+    };
   }
 
   async trajectoryGradient(job: GradientJob): Promise<GradientResult> {
     const parts = this.#parts;
     const { count, times } = job;
     const T = times.length - 1;
-    return await this.#recovering(async () => {
+    return await this.#alone(async () => {
       const { batches } = await this.#stored(job);
       const transport = this.#transport();
       const parameters = new Float64Array(parts.transport.parameters.length);
@@ -254,7 +259,7 @@ export class WebGpuExecutor implements Executor {
     if (kept) return kept;
     const { seed, first, count, times } = job;
     const path = { seed, first, count, times, direction: "forward", keep: true } as const;
-    const again = await this.trajectories(path);
+    const again = await this.#trajectories(path);
     return this.#kept.get(again.states![0])!;
   }
 
@@ -275,8 +280,15 @@ export class WebGpuExecutor implements Executor {
     for (const store of [...this.#kept.keys()]) this.#forget(store);
   }
 
-  /** Does a job; where the device is lost on the way and may be opened again, does it once more. */
-  async #recovering<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Does a job when those before it are done (they share buffers); where the device is lost on the way
+   * and may be opened again, does it once more.
+   */
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#last;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#last = promise;
+    await before;
     try {
       return await work();
     } catch (error) {
@@ -284,6 +296,8 @@ export class WebGpuExecutor implements Executor {
       console.warn(`${error.message}; opening it again`);
       await this.#reopen(error);
       return await work();
+    } finally {
+      resolve();
     }
   }
 

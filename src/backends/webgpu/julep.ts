@@ -10,7 +10,8 @@ import { LANES } from "../backend.ts";
 import type { Dispatch } from "./device.ts";
 import { packEgnn } from "./egnn.ts";
 import { type GpuKernels, type PreparedKernel, slotCount } from "./kernels.ts";
-import { packPrior } from "./orbit_vmf.ts";
+import { GpuError } from "./errors.ts";
+import { packPrior, priorLayout } from "./orbit_vmf.ts";
 
 /** What trajectories need of a problem, ready for the device. */
 export interface GpuTransport {
@@ -51,6 +52,34 @@ export interface KeptBatch {
 
 /** Floating-point operations of one dispatch at most, so that no driver takes it for hung. */
 const WORK_OF_A_DISPATCH = 2e10;
+
+/** Turns of loops in one dispatch at most, below the 65535 of llvmpipe. */
+const TURNS_OF_A_DISPATCH = 50000;
+
+/** Turns that a thread's loops take at one state, rather too many; measured on llvmpipe: 0.7 of it. */
+function turnsOfState({ system, mint, julep }: GpuTransport, W: number, backward: boolean): number {
+  const { particles: N, dimension: n } = system;
+  const times = (items: number) => Math.ceil(items / W);
+  const terms = mint.components * priorLayout(mint).labellings;
+  const orbit = 4 * N + (n === 3 ? 60 : 0);
+  const prior = backward ? 0 : times(terms) * orbit + terms / N * times(N * N) * orbit;
+  const base = prior + 4 * N * times(N) + 400;
+  const net = julep.network;
+  if (!net) return base;
+  const H = net.hidden;
+  const TE = Math.min(64, Math.max(4, Math.floor(256 / H) * 4));
+  const product = times(TE / 4 * H) * (H / 4 + 3);
+  const rows = Math.ceil(TE / (N - 1)) + 1;
+  const tiles = Math.ceil(N * (N - 1) / TE);
+  const dense = times(N / 4 * H) * (H / 4 + 4);
+  let tile = product + times(rows * H) * N + 12;
+  let layer = 5 * dense;
+  if (backward) {
+    tile += 2 * product + times(H * H) * (TE / 4 + 2) + times(2 * H) * (2 * TE + 4);
+    layer = 16 * dense + 5 * times(H * H) * (N / 4 + 3) + 3 * times(H) * N;
+  }
+  return 1.4 * (base + net.layers * (tiles * tile + layer));
+}
 
 /** Operations of force and network at one state, roughly. */
 function costOfState({ system, julep }: GpuTransport): number {
@@ -95,7 +124,7 @@ export class GpuJulep {
   /** Samples that one batch can have, a multiple of LANES: no binding may grow beyond the limit. */
   largestBatch(steps: number, keep: boolean): number {
     const perSample = Math.max(
-      2 * this.#size + 1,
+      2 * this.#size + 2,
       2 * steps + 1,
       keep ? 2 * (steps + 1) * this.#size : 0,
     );
@@ -114,6 +143,27 @@ export class GpuJulep {
     return `${what} of ${count} samples, ${steps} steps, N = ${system.particles}, ${net}`;
   }
 
+  #cutShort(what: string, count: number, steps: number): GpuError {
+    return new GpuError(
+      `${this.#label(what, count, steps)}: the device cut loops short ` +
+        `(${this.#kernels.device.facts.description}); use --backend wasm`,
+    );
+  }
+
+  /**
+   * States that one dispatch takes, one after another: bounded in time, and on llvmpipe in turns of
+   * loops.
+   *
+   * @param operations of one state in all workgroups
+   */
+  #statesAtOnce({ constants }: PreparedKernel, operations: number, backward: boolean): number {
+    const inTime = WORK_OF_A_DISPATCH / operations;
+    const inTurns = this.#kernels.device.facts.software
+      ? TURNS_OF_A_DISPATCH / turnsOfState(this.#transport, constants.threads, backward)
+      : Infinity;
+    return Math.max(1, Math.floor(Math.min(inTime, inTurns)));
+  }
+
   /** Runs trajectories from `start` to the other end; one submission, one map. */
   async trajectories(input: TrajectoryInput): Promise<TrajectoryOutput> {
     const { start, times, forward, key, first, count, keepAs } = input;
@@ -121,11 +171,12 @@ export class GpuJulep {
     const { device } = kernels;
     const size = this.#size;
     const T = times.length - 1;
-    const width = 2 * size + 1;
+    const width = 2 * size + 2;
     const prepared = await this.#prepare("julep");
     const carried = new Float32Array(count * width);
     for (let s = 0; s < count; s++) {
       carried.set(start.subarray(s * size, (s + 1) * size), s * width);
+      carried[s * width + width - 1] = 1;
     }
     const carry = kernels.upload("carry", carried);
     const results = device.buffer("results", (2 * T + 1) * count);
@@ -141,10 +192,7 @@ export class GpuJulep {
       results,
       kept,
     ], most);
-    const visits = Math.max(
-      1,
-      Math.floor(WORK_OF_A_DISPATCH / (costOfState(this.#transport) * most)),
-    );
+    const visits = this.#statesAtOnce(prepared, costOfState(this.#transport) * most, false);
     const dispatches: Dispatch[] = [];
     for (let offset = 0; offset < count; offset += most) {
       for (let from = 0; from <= T; from += visits) {
@@ -172,6 +220,7 @@ export class GpuJulep {
     );
     const end = new Float32Array(count * size);
     for (let s = 0; s < count; s++) {
+      if (ends[s * width + width - 1] !== 1) throw this.#cutShort("julep", count, T);
       end.set(ends.subarray(s * width, s * width + size), s * size);
     }
     return {
@@ -214,7 +263,7 @@ export class GpuJulep {
     inputs.set(items, 2 * T * count);
     const slots = device.buffer("slots", groups * slotSize);
     const sums = device.buffer("sums", slotSize);
-    const rates = device.buffer("rates", 2 * total);
+    const rates = device.buffer("rates", 2 * total + groups);
     const buffers = kernels.withScratch(prepared, [
       device.buffer("parameters", 4),
       kernels.upload("schedule", schedule(this.#transport.julep, times)),
@@ -223,10 +272,7 @@ export class GpuJulep {
       slots,
       rates,
     ], groups);
-    const atOnce = Math.max(
-      1,
-      Math.floor(WORK_OF_A_DISPATCH / (4 * costOfState(this.#transport) * groups)),
-    );
+    const atOnce = this.#statesAtOnce(prepared, 4 * costOfState(this.#transport) * groups, true);
     const dispatches: Dispatch[] = [];
     for (let from = 0; from < perGroup; from += atOnce) {
       const to = Math.min(from + atOnce, perGroup);
@@ -237,9 +283,12 @@ export class GpuJulep {
     const [gradient, byStep] = await device.run(
       this.#label("julep_gradient", count, T),
       dispatches,
-      [{ buffer: sums, length: slotSize }, { buffer: rates, length: 2 * total }],
-      [slots],
+      [{ buffer: sums, length: slotSize }, { buffer: rates, length: 2 * total + groups }],
+      [slots, rates],
     );
+    if (byStep.subarray(2 * total).some((cut) => cut !== 0)) {
+      throw this.#cutShort("julep_gradient", count, T);
+    }
     for (let item = 0; item < total; item++) {
       const state = items[3 * item + 1];
       const which = items[3 * item + 2];
