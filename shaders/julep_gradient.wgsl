@@ -112,17 +112,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       network_outputs(lid);
     }
     sync();
-    var leaving = 0.0;
-    var arriving = 0.0;
-    if ((kernels & 1u) == 1u) {
-      leaving = kernel_adjoint(sample, state, 1.0, lid);
-    }
-    if (kernels >= 2u) {
-      arriving = kernel_adjoint(sample, state - 1u, -1.0, lid);
-    }
-    if (lid == 0u) {
-      rates[2u * item] = leaving;
-      rates[2u * item + 1u] = arriving;
+    for (var side = 0u; side < rolled(2u); side++) {
+      if ((kernels & (1u << side)) == 0u) {
+        continue;
+      }
+      let rate = kernel_adjoint(sample, state - side, select(-1.0, 1.0, side == 0u), lid);
+      if (lid == 0u) {
+        rates[2u * item + side] = rate;
+      }
     }
     if (NETWORK) {
       project_outputs(ADJOINT, lid);

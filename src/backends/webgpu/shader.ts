@@ -58,7 +58,9 @@ export function composeShader(
 
 function withScratch(body: string, scratch: "workgroup" | "buffer"): string {
   if (scratch === "workgroup") {
-    return "var<workgroup> work: array<f32, WORK_SIZE>;\nfn set_work_base(group: u32) {}\n" + body;
+    // Nothing that threads share is in a buffer then: half of the barriers can go.
+    return "var<workgroup> work: array<f32, WORK_SIZE>;\nfn set_work_base(group: u32) {}\n" +
+      body.replaceAll("  storageBarrier();\n", "");
   }
   const binding = Math.max(...[...body.matchAll(declaration)].map(([, b]) => Number(b))) + 1;
   return `@group(0) @binding(${binding}) var<storage, read_write> work: array<f32>;\n` +
