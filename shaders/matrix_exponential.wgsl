@@ -13,7 +13,7 @@ struct Job {
 /** For every system e^{τA}x − x (N·n), H̄ (N·C), s̄ (C), τ⟨ȳ, A e^{τA}x⟩ (1). */
 @group(0) @binding(2) var<storage, read_write> results: array<f32>;
 
-const INPUT: u32 = 2u * SIZE + N * C + C;
+const IN_SIZE: u32 = 2u * SIZE + N * C + C;
 
 @compute @workgroup_size(W)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -25,8 +25,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let hbar = out + SIZE;
   let sbar = hbar + N * C;
   let after = sbar + C;
-  for (var q = lid; q < INPUT; q += W) {
-    work[X + q] = inputs[group.x * INPUT + q];
+  for (var q = lid; q < IN_SIZE; q += W) {
+    work[X + q] = inputs[group.x * IN_SIZE + q];
     work[out + q] = 0.0;
   }
   sync();

@@ -79,6 +79,28 @@ const exclusions: Record<string, { reference?: string; conformance?: string }> =
   orbit_vmf_space: { reference: "n = 3 of orbit_vmf", conformance: "in orbit_vmf_test.ts" },
 };
 
+/** WGSL kernels without an AssemblyScript one of the same name, each with the reason. */
+const onlyWgsl: Record<string, string> = {
+  reduce: "adds the workgroups' gradients; elsewhere the host does. In egnn_test.ts",
+  julep_gradient: "second half of julep (one file in assembly). In julep_test.ts",
+};
+
+/** WGSL kernels whose name is in assembly/, or which are excluded with a reason; one line a fault. */
+export function shaderFaults(
+  shaders: readonly string[],
+  assembly: readonly string[],
+  excluded: Readonly<Record<string, string>> = onlyWgsl,
+): string[] {
+  const faults = shaders.filter((name) => !assembly.includes(name) && !excluded[name])
+    .map((name) => `shaders/${name}.wgsl has no assembly/${name}.ts`);
+  for (const name of Object.keys(excluded)) {
+    if (!shaders.includes(name)) {
+      faults.push(`tools/check_map.ts excludes ${name}, but there is no shaders/${name}.wgsl`);
+    }
+  }
+  return faults;
+}
+
 /** Files of src/backends/reference/ that are no kernel. */
 const notKernels = ["executor"];
 
@@ -164,7 +186,7 @@ function* filesBelow(folder: URL, prefix = ""): Iterable<string> {
   for (const entry of Deno.readDirSync(folder)) {
     if (entry.isDirectory) {
       yield* filesBelow(new URL(`${entry.name}/`, folder), `${prefix}${entry.name}/`);
-    } else if (entry.name.endsWith(".ts")) yield prefix + entry.name;
+    } else if (/\.(ts|wgsl)$/.test(entry.name)) yield prefix + entry.name;
   }
 }
 
@@ -183,6 +205,7 @@ export function checkMap(): string[] {
       reference: names("src/backends/reference/", ".ts"),
       conformance: names("tests/conformance/", "_test.ts"),
     }),
+    ...shaderFaults(names("shaders/", ".wgsl"), names("assembly/", ".ts")),
   ];
 }
 

@@ -55,7 +55,41 @@ async function runWave(files: string[], options: string[]): Promise<Tally> {
   }
 }
 
+/**
+ * Software Vulkan for the GPU tests where this is Debian, we are root, and it is missing. Elsewhere, or
+ * when it cannot be had, those tests are reported as ignored with the reason.
+ */
+async function installVulkan(): Promise<void> {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return;
+  if (await exists("/usr/lib/x86_64-linux-gnu/libvulkan.so.1")) return;
+  if (await exists("/usr/lib/aarch64-linux-gnu/libvulkan.so.1")) return;
+  if (!await exists("/usr/bin/apt-get")) return;
+  const packages = ["mesa-vulkan-drivers", "libvulkan1"];
+  console.log(`Installing ${packages.join(" ")} for the WebGPU tests`);
+  const apt = async (...args: string[]) =>
+    (await new Deno.Command("apt-get", {
+      args: ["-qq", "-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=20", ...args],
+      env: { DEBIAN_FRONTEND: "noninteractive" },
+      stdout: "null",
+      stderr: "null",
+    }).output()).success;
+  const install = ["install", "-y", "--no-install-recommends", ...packages];
+  if (!await apt(...install) && !(await apt("update") && await apt(...install))) {
+    console.log("apt-get could not install them: the WebGPU tests are ignored");
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 if (import.meta.main) {
+  await installVulkan();
   const all = [...testFiles("tests/")].sort();
   const isSlow = (file: string) => slow.some((folder) => file.startsWith(folder));
   const total: Tally = { passed: 0, failed: 0, skipped: [] };

@@ -4,8 +4,8 @@
  */
 import { createExecutor } from "../../src/backends/create.ts";
 import type { Executor } from "../../src/backends/backend.ts";
+import { gpuUnavailable } from "./gpu.ts";
 import { simdFeatures } from "../../src/backends/wasm/module.ts";
-import { findAdapter } from "../../src/backends/webgpu/adapter.ts";
 
 export interface BackendUnderTest {
   readonly name: string;
@@ -15,9 +15,11 @@ export interface BackendUnderTest {
 }
 
 const { simd, relaxedSimd } = simdFeatures();
-const found = await findAdapter();
-/** Why kernels cannot run on a GPU here; null: they can (on software Vulkan too). */
-export const gpuUnavailable = found.adapter === null ? found.reason : null;
+/** Jobs without WGSL kernels: the executor refuses them by name (tests/webgpu/refusals_test.ts). */
+export const notOnGpu = {
+  paths: { webgpu: "no WGSL kernels for annealing paths; the backend refuses them" },
+  comparators: { webgpu: "no WGSL kernels for the comparators; the backend refuses them" },
+};
 /** One executor for all tests of a file: compiling its kernels takes seconds on software Vulkan. */
 let gpu: Promise<Executor> | undefined;
 
@@ -39,16 +41,21 @@ export const backends: readonly BackendUnderTest[] = [
   },
 ];
 
-/** A test for every backend; the reason of an ignored one stands in its name. */
+/**
+ * A test for every backend; the reason of an ignored one stands in its name.
+ *
+ * @param lacking backends that do not have what is tested, and why
+ */
 export function eachBackend(
   name: string,
   test: (executor: Executor, backend: BackendUnderTest) => Promise<void> | void,
+  lacking: Readonly<Record<string, string>> = {},
 ): void {
   for (const backend of backends) {
+    const reason = lacking[backend.name] ?? backend.unavailable;
     Deno.test({
-      name: `${name} (${backend.name})` +
-        (backend.unavailable ? ` [ignored: ${backend.unavailable}]` : ""),
-      ignore: backend.unavailable !== null,
+      name: `${name} (${backend.name})` + (reason ? ` [ignored: ${reason}]` : ""),
+      ignore: reason !== null,
       fn: async () => {
         const executor = await backend.create();
         try {

@@ -8,7 +8,7 @@ import { uniformTimes } from "../../src/julep/schedule.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { initialiseMint } from "../../src/mint/start.ts";
 import { createSystem } from "../../src/systems/create.ts";
-import { eachBackend } from "./backends.ts";
+import { eachBackend, notOnGpu } from "./backends.ts";
 
 const cases: [string, string, string[]][] = [
   ["dw4", "pis", gentle(0.2)],
@@ -52,9 +52,9 @@ for (const [preset, method, overrides] of cases) {
       )
     );
 
-  eachBackend(`diffusion: log-weights of paths both ways, ${name}`, (executor) => {
-    executor.prepare(setUp);
-    const got = executor.trajectories(forward(true));
+  eachBackend(`diffusion: log-weights of paths both ways, ${name}`, async (executor) => {
+    await executor.prepare(setUp);
+    const got = await executor.trajectories(forward(true));
     close(got.logWeights, expected.logWeights, "forward");
     const constant = expected.logWeights[0] -
       sum(expected.increments!, steps, 0, count);
@@ -68,16 +68,16 @@ for (const [preset, method, overrides] of cases) {
       positions: Float64Array.from(expected.positions),
     };
     close(
-      executor.trajectories(back).logWeights,
+      (await executor.trajectories(back)).logWeights,
       reference.trajectories(back).logWeights,
       "backward",
     );
-  });
+  }, notOnGpu.comparators);
 
   for (const throughPath of [false, true]) {
     const what = throughPath ? "gradient through the path" : "gradient with states held fixed";
-    eachBackend(`diffusion: ${what}, ${name}`, (executor) => {
-      executor.prepare(setUp);
+    eachBackend(`diffusion: ${what}, ${name}`, async (executor) => {
+      await executor.prepare(setUp);
       const random = new RandomStream(3, Stream.test, 1);
       const job: GradientJob = {
         seed: 5,
@@ -92,11 +92,11 @@ for (const [preset, method, overrides] of cases) {
         throughPath,
       };
       const want = reference.trajectoryGradient(job).parameters;
-      const got = executor.trajectoryGradient(job).parameters;
+      const got = (await executor.trajectoryGradient(job)).parameters;
       const norm = Math.hypot(...want);
       const error = Math.hypot(...got.map((g, i) => g - want[i]));
       assert.ok(norm > 1e-6 && error <= 5e-4 * norm, `error ${error} of norm ${norm}`);
-    });
+    }, notOnGpu.comparators);
   }
 }
 

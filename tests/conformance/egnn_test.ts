@@ -10,6 +10,7 @@ import { egnnBackward, egnnForward } from "../../src/backends/reference/egnn.ts"
 import { egnnOutputSize, packEgnn } from "../../src/backends/wasm/egnn.ts";
 import { type KernelVariant, loadKernels } from "../../src/backends/wasm/module.ts";
 import { egnnLayout, type EgnnOutput, egnnOutput, initialiseEgnn } from "../../src/julep/egnn.ts";
+import { eachGpu } from "./gpu.ts";
 import type { NetworkShape } from "../../src/julep/model.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 
@@ -280,5 +281,60 @@ for (const variant of ["relaxed", "plain"] as const) {
     const { out, gradient } = await evaluate(variant, shape, x, t, adjoint);
     assert.ok(out.every(Number.isFinite) && gradient.every(Number.isFinite));
     assert.ok(forwardError(shape, x, t, out) <= FORWARD_TOLERANCE);
+  });
+}
+
+/** Fewer shapes than above: compiling the backward pass takes seconds on software Vulkan. */
+const gpuShapes = [
+  shapes.find((s) => s.particles === 4 && s.hidden === 64 && s.dimension === 2)!,
+  shapes.find((s) => s.particles === 13 && s.hidden === 16 && s.channels === 0)!,
+  shapes.find((s) => s.particles === 5 && s.channels === 3)!,
+];
+for (const shape of gpuShapes) {
+  const { particles: N, dimension: n, layers, hidden, channels, anchored } = shape;
+  const name = `N=${N} n=${n} L=${layers} H=${hidden} C=${channels}${anchored ? " anchored" : ""}`;
+  eachGpu(`egnn: forward and gradient agree with the reference, ${name}`, async (kernels) => {
+    const blocks = 2;
+    const count = blocks * LANES;
+    const size = N * n;
+    const stream = random(2);
+    const x = normals(blocks * size * LANES, stream, 1.5);
+    const t = Float32Array.from({ length: count }, (_, k) => [0, 1, 0.3, 0.77][k % 4]);
+    const perState = egnnOutputSize(shape);
+    const adjoint = normals(blocks * perState * LANES, stream);
+    const lane = (all: Float32Array, width: number, s: number) => {
+      const block = Math.floor(s / LANES) * width * LANES;
+      return laneOf(all.subarray(block, block + width * LANES), s % LANES);
+    };
+    const parameters = filledParameters(shape);
+    const states: number[] = [];
+    const withAdjoints: number[] = [];
+    // Without channels the kernel still has room for one of h and of s.
+    const missing = new Array(channels === 0 ? N + 1 : 0).fill(0);
+    for (let s = 0; s < count; s++) {
+      states.push(...lane(x, size, s), t[s]);
+      withAdjoints.push(...lane(x, size, s), t[s], ...lane(adjoint, perState, s), ...missing);
+    }
+    const { outputs, width } = await kernels.egnn(
+      shape,
+      parameters,
+      Float32Array.from(states),
+      count,
+    );
+    const out = new Float32Array(blocks * perState * LANES);
+    for (let s = 0; s < count; s++) {
+      const block = Math.floor(s / LANES) * perState;
+      for (let k = 0; k < perState; k++) {
+        out[(block + k) * LANES + s % LANES] = outputs[s * width + k];
+      }
+    }
+    const error = forwardError(shape, x, t, out);
+    assert.ok(error <= FORWARD_TOLERANCE, `forward error ${error}`);
+    const again = () =>
+      kernels.egnnBackward(shape, parameters, Float32Array.from(withAdjoints), count);
+    const gradient = await again();
+    const { worst, name } = gradientError(shape, x, t, adjoint, gradient, 0);
+    assert.ok(worst <= GRADIENT_TOLERANCE, `gradient of ${name}: relative error ${worst}`);
+    assert.deepEqual(await again(), gradient, "the order of sums is fixed");
   });
 }

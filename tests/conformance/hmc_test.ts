@@ -4,8 +4,10 @@ import type { ChainsJob } from "../../src/backends/backend.ts";
 import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
 import type { DoubleWellConfig, LennardJonesConfig } from "../../src/config/config.ts";
 import { dw4, lennardJones, scattered } from "../path/helpers.ts";
-import { eachBackend } from "./backends.ts";
+import { eachBackend as each, notOnGpu } from "./backends.ts";
 import { tolerances } from "./tolerances.ts";
+
+const eachBackend: typeof each = (name, test) => each(name, test, notOnGpu.paths);
 
 const cases: [string, DoubleWellConfig | LennardJonesConfig, number, number][] = [
   ["dw4", dw4, 4, 0.05],

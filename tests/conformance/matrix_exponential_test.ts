@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import {
   addExponentialAdjoint,
   addExponentialDisplacement,
+  exponentialRate,
   type LowRank,
 } from "../../src/backends/reference/matrix_exponential.ts";
+import { eachGpu } from "./gpu.ts";
 import { loadKernels } from "../../src/backends/wasm/module.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 
@@ -129,3 +131,41 @@ for (const variant of ["relaxed", "plain"] as const) {
     });
   }
 }
+
+eachGpu(
+  "matrix_exponential: displacement, adjoint and rate agree with the reference",
+  async (kernels) => {
+    for (const [N, n, C] of [[2, 2, 1], [4, 2, 2], [13, 3, 3], [22, 3, 4]] as const) {
+      const tau = 0.12;
+      const count = 3;
+      const systems = Array.from({ length: count }, (_, s) => ({
+        a: lowRank(N, n, C, 100 + s),
+        x: random(N * n, 200 + s),
+        yAdjoint: random(N * n, 300 + s),
+      }));
+      const inputs = Float32Array.from(
+        systems.flatMap(({ a, x, yAdjoint }) => [...x, ...a.h, ...a.s, ...yAdjoint]),
+      );
+      const shape = { particles: N, dimension: n, channels: C };
+      const out = await kernels.matrixExponential(shape, inputs, count, tau);
+      const width = N * n + N * C + C + 1;
+      systems.forEach(({ a, x, yAdjoint }, s) => {
+        const got = out.subarray(s * width, (s + 1) * width);
+        const h = new Float64Array(N * C);
+        const sBar = new Float64Array(C);
+        addExponentialAdjoint(a, x, tau, yAdjoint, h, sBar);
+        const moved = displacement(a, x, tau);
+        const rate = exponentialRate(a, x.map((v, i) => v + moved[i]), tau, yAdjoint);
+        let at = 0;
+        for (const [what, expected] of [["e^A x − x", moved], ["H̄", h], ["s̄", sBar]] as const) {
+          const error = Math.hypot(...expected.map((v, i) => v - got[at + i]));
+          const norm = Math.hypot(...expected);
+          assert.ok(error <= TOLERANCE * norm, `N=${N} C=${C} ${what}: ${error} of ${norm}`);
+          at += expected.length;
+        }
+        const size = Math.hypot(...yAdjoint) * Math.hypot(...moved);
+        assert.ok(Math.abs(got[at] - rate) <= TOLERANCE * size, `rate ${got[at]}, ${rate}`);
+      });
+    }
+  },
+);

@@ -7,6 +7,7 @@ import { packMint } from "../../src/backends/wasm/orbit_vmf.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { drawMint } from "../../src/mint/mixture.ts";
 import type { MintModel } from "../../src/mint/model.ts";
+import { eachGpu } from "./gpu.ts";
 import { randomMint, randomPositions } from "../mint_helpers.ts";
 
 const variants = ["relaxed", "plain"] as const;
@@ -195,4 +196,27 @@ function parameterGradient(
   const gradient = memory.f32(out, model.parameters.length).slice();
   memory.release(mark);
   return gradient;
+}
+
+for (const [name, model] of cases) {
+  eachGpu(`orbit_vmf, ${name}: log q and ∂log q/∂x agree with float64`, async (kernels) => {
+    const q = new MintDensity(model);
+    const size = model.particles * model.dimension;
+    const count = 9;
+    const positions = testPositions(model, count);
+    const got = await kernels.orbitVmf(model, Float32Array.from(positions), count);
+    const want = new Float64Array(size);
+    for (let s = 0; s < count; s++) {
+      const value = q.logDensityAndGradient(positions, want, s * size);
+      assert.ok(
+        Math.abs(got.values[s] - value) < 2e-5 + 2e-6 * Math.abs(value),
+        `log q of ${s}: ${got.values[s]} ${value}`,
+      );
+      const norm = Math.hypot(...want);
+      for (let i = 0; i < size; i++) {
+        const g = got.gradients[s * size + i];
+        assert.ok(Math.abs(g - want[i]) < 2e-4 * (1 + norm), `${s}: ${g} ${want[i]}`);
+      }
+    }
+  });
 }

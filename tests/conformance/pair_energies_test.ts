@@ -9,6 +9,7 @@ import { RandomStream, Stream } from "../../src/math/random.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import type { System } from "../../src/systems/system.ts";
 import { tolerances } from "./tolerances.ts";
+import { eachGpu } from "./gpu.ts";
 import { eachVariant } from "./variants.ts";
 
 const doubleWell = (particles: number, dimension: 2 | 3): SystemConfig => ({
@@ -212,3 +213,57 @@ eachVariant(
     );
   },
 );
+
+for (const [name, family] of Object.entries(families)) {
+  eachGpu(`pairEnergies: ${name} agrees with float64 at all N and t`, async (kernels) => {
+    for (const N of [2, 4, 13, 55, 70]) {
+      const config = family(N);
+      const system = createSystem(config);
+      const { dimension: n } = system;
+      const size = N * n;
+      const count = 5;
+      const x = scattered(system, count, 100 + N);
+      for (const t of [0, 0.3, 1]) {
+        const exact = pairEnergies(system, x, count, Math.fround(t));
+        const got = await kernels.pairEnergies(system, Float32Array.from(x), count, t);
+        for (let s = 0; s < count; s++) {
+          const scale = scales(config, x.subarray(s * size, (s + 1) * size), n, t);
+          const error = Math.abs(got.values[s] - exact.energies[s]) / scale.energy;
+          assert.ok(error <= tolerances.pairEnergies.value, `N=${N} t=${t}: energy, ${error}`);
+          for (let a = 0; a < size; a++) {
+            const at = s * size + a;
+            const difference = Math.abs(got.gradients[at] - exact.gradients[at]) /
+              scale.forces[Math.floor(a / n)];
+            assert.ok(
+              difference <= tolerances.pairGradients.value,
+              `N=${N} t=${t}: gradient[${a}], error ${difference}`,
+            );
+          }
+        }
+      }
+    }
+  });
+}
+
+eachGpu("pairEnergies: collisions and NaN stay in their own system", async (kernels) => {
+  for (const family of Object.values(families)) {
+    const system = createSystem(family(5));
+    const size = 5 * system.dimension;
+    const x = Float32Array.from(scattered(system, 4, 77));
+    const clean = await kernels.pairEnergies(system, x, 4, 1);
+    for (const bad of [0, NaN]) {
+      const spoiled = x.slice();
+      // All particles of the second system in one place, or nowhere.
+      spoiled.fill(bad, size, 2 * size);
+      const got = await kernels.pairEnergies(system, spoiled, 4, 1);
+      assert.ok(!got.gradients.subarray(size, 2 * size).every(Number.isFinite));
+      for (const s of [0, 2, 3]) {
+        assert.equal(got.values[s], clean.values[s]);
+        assert.deepEqual(
+          got.gradients.slice(s * size, (s + 1) * size),
+          clean.gradients.slice(s * size, (s + 1) * size),
+        );
+      }
+    }
+  }
+});

@@ -10,8 +10,10 @@ import type { PathKernelName, PathModel } from "../../src/path/model.ts";
 import { pickLevels } from "../../src/path/pick.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import { dw4, lennardJones, randomFlow, scattered } from "../path/helpers.ts";
-import { eachBackend } from "./backends.ts";
+import { eachBackend as each, notOnGpu } from "./backends.ts";
 import { tolerances } from "./tolerances.ts";
+
+const eachBackend: typeof each = (name, test) => each(name, test, notOnGpu.paths);
 
 const mint = { ...preset("dw4").mint, components: 6 };
 const dw4Prior = initialiseMint(createSystem(dw4), mint, 4);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { KernelInstance } from "../../src/backends/wasm/module.ts";
 import { normals, Stream, streamKey, threefry2x32 } from "../../src/math/random.ts";
 import { tolerances } from "./tolerances.ts";
+import { eachGpu } from "./gpu.ts";
 import { eachVariant } from "./variants.ts";
 
 /** `kernel` wrote `vectors` f32x4 or i32x4, read back as 32-bit words; one more is a canary. */
@@ -98,5 +99,26 @@ eachVariant("a lane's normals do not depend on its neighbours", (kernels) => {
     assert.equal(moved[4 * k], together[4 * k + 3]);
     assert.equal(moved[4 * k + 1], together[4 * k + 2]);
     assert.equal(moved[4 * k + 3], together[4 * k]);
+  }
+});
+
+eachGpu("threefry words bit for bit, normals to rounding", async (kernels) => {
+  const published = await kernels.threefry([0x13198a2e, 0x03707344], 0x243f6a88, 0x85a308d3, 1);
+  assert.deepEqual([...published.words], [0xc4923a9c, 0x483df7a0]);
+  const zero = await kernels.threefry([0, 0], 0, 0, 1);
+  assert.deepEqual([...zero.words], [0x6b200159, 0x99ba4efe]);
+  const key = streamKey(2 ** 40 + 9, Stream.forward);
+  const count = 20000;
+  const out = new Uint32Array(2);
+  for (const sample of [0, 5, 4_000_000_000]) {
+    const got = await kernels.threefry(key, sample, 17, count);
+    const expected = new Float64Array(2 * count);
+    normals(expected, key, sample, 17);
+    for (let p = 0; p < count; p++) {
+      threefry2x32(key[0], key[1], sample, 17 + p, out);
+      assert.deepEqual([got.words[2 * p], got.words[2 * p + 1]], [out[0], out[1]]);
+    }
+    const worst = expected.reduce((w, z, i) => Math.max(w, Math.abs(z - got.normals[i])), 0);
+    assert.ok(worst <= tolerances.threefryNormals.value, `${worst}`);
   }
 });

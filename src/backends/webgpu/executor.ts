@@ -26,14 +26,12 @@ import { type DeviceOptions, GpuDevice } from "./device.ts";
 import { DeviceLostError, GpuError } from "./errors.ts";
 import { GpuJulep, type KeptBatch } from "./julep.ts";
 import { GpuKernels } from "./kernels.ts";
+import { missingOnGpu } from "./supported.ts";
 
 export interface WebGpuOptions extends DeviceOptions {
   /** Open the device again when it is lost, and do the job again. */
   readonly recover?: boolean;
 }
-
-/** Families of priors whose force the kernels have. */
-export const gpuFamilies: readonly string[] = ["orbit_vmf"];
 
 /** Stored trajectories on the device; what the caller holds is its number. */
 interface Kept {
@@ -122,6 +120,8 @@ export class WebGpuExecutor implements Executor {
 
   async energies(job: EnergyJob): Promise<{ energies: Float64Array; gradients: Float64Array }> {
     const { system } = this.#parts;
+    const missing = missingOnGpu({ system: system.pairKernel.kind });
+    if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
     const { values, gradients } = await this.#alone(() =>
       this.#kernels.pairEnergies(system, Float32Array.from(job.positions), job.count, job.t)
     );
@@ -133,12 +133,8 @@ export class WebGpuExecutor implements Executor {
     if (this.#julep) return this.#julep;
     const { system, mixture, transport: julep } = this.#parts;
     const mint = mixture.model;
-    if (!gpuFamilies.includes(mint.family)) {
-      throw new InputError(
-        `--backend webgpu has no kernel for mint.family "${mint.family}" ` +
-          `(it has ${gpuFamilies.join(", ")}): use --backend wasm`,
-      );
-    }
+    const missing = missingOnGpu({ system: system.pairKernel.kind, mint, julep });
+    if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
     this.#julep = new GpuJulep(this.#kernels, { system, mint, julep });
     return this.#julep;
   }

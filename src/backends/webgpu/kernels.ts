@@ -115,7 +115,9 @@ export class GpuKernels {
   }
 
   /** log q and ∂log q/∂x of positions (count, N, n). */
-  async orbitVmf(system: System, mint: MintModel, positions: Float32Array, count: number) {
+  async orbitVmf(mint: MintModel, positions: Float32Array, count: number) {
+    const { particles, dimension } = mint;
+    const system = { particles, dimension, pairKernel: { kind: 0 as const, parameters: [] } };
     const constants = this.constants({ system, mint, julep: null, purpose: "trajectories" });
     const prepared = await this.prepare("orbit_vmf", constants);
     const prior = this.upload("prior", packPrior(mint));
@@ -132,7 +134,7 @@ export class GpuKernels {
   async #potential(
     prepared: PreparedKernel,
     before: GPUBuffer[],
-    { particles, dimension }: System,
+    { particles, dimension }: Pick<System, "particles" | "dimension">,
     positions: Float32Array,
     count: number,
     job: (offset: number) => ArrayBuffer,
