@@ -1,6 +1,8 @@
 /** Small Mint models for tests. */
 import { RandomStream, Stream } from "../src/math/random.ts";
-import { mintComponentSize, type MintModel } from "../src/mint/model.ts";
+import type { GaussianConfig } from "../src/config/config.ts";
+import { componentSize, withEstimates } from "../src/mint/families.ts";
+import { mintComponentSize, type MintModel, type MintShape } from "../src/mint/model.ts";
 
 /** A model with random parameters of moderate sharpness. */
 export function randomMint(
@@ -42,6 +44,72 @@ export function randomMint(
     broadScale: 1.3,
     parameters,
   };
+}
+
+/** A model of any family with random parameters: means about 2 apart, widths about 0.6. */
+export function randomFamily(
+  family: MintModel["family"],
+  options: {
+    particles: number;
+    dimension: 2 | 3;
+    components: number;
+    symmetrise?: boolean;
+    gaussian?: GaussianConfig;
+    broadWeight?: number;
+    /** Of pvmf: mean of log κ, Langevin steps, samples of the normalisers. */
+    logKappa?: number;
+    langevinSteps?: number;
+    normaliserSamples?: number;
+    /** Standard deviations of a Gaussian component. */
+    width?: number;
+    seed?: number;
+  },
+): MintModel {
+  const { particles, dimension: n, components, symmetrise = true } = options;
+  if (family === "orbit_vmf") return randomMint({ ...options, symmetrise });
+  const random = new RandomStream(options.seed ?? 8, Stream.test, 0);
+  const m = particles - 1;
+  const shape: MintShape = {
+    family,
+    components,
+    particles,
+    dimension: n,
+    symmetrise,
+    identicalParticles: [Array.from({ length: particles }, (_, i) => i)],
+    broadWeight: options.broadWeight ?? 0.1,
+    broadScale: 1.3,
+    ...(family === "pvmf" ? { langevinSteps: options.langevinSteps ?? 20 } : {}),
+    ...(family === "orbit_gaussian" ? { gaussian: options.gaussian } : {}),
+  };
+  const size = componentSize(shape);
+  const parameters = new Float64Array(components * size);
+  for (let k = 0; k < components; k++) {
+    const own = parameters.subarray(k * size, (k + 1) * size);
+    own[0] = 0.5 * random.normal();
+    let at = 1;
+    const next = (count: number, mean: number, spread: number) => {
+      for (let i = 0; i < count; i++) own[at++] = mean + spread * random.normal();
+    };
+    if (family === "pvmf") {
+      next(m * n, 0, 1);
+      next(m, Math.log(2), 0.2);
+      next(m, Math.log(0.25), 0.2);
+      next(1, options.logKappa ?? 2, 0.3);
+      continue;
+    }
+    const { mean, covariance } = options.gaussian!;
+    const width = Math.log(options.width ?? 0.6);
+    if (mean === "minima") next(m * n, 0, 1.5);
+    if (covariance === "scale") next(1, width, 0.3);
+    else if (covariance === "diagonal") next(particles, width, 0.3);
+    else {
+      for (let j = 0; j < m; j++) {
+        next(j, 0, 0.3 * Math.exp(width));
+        next(1, width, 0.3);
+      }
+    }
+  }
+  return withEstimates({ ...shape, parameters }, options.normaliserSamples ?? 4096);
 }
 
 /** `count` random configurations (count, N, n), not anchored. */

@@ -267,6 +267,31 @@ Deno.test("priors without a picture in the plane are described in words", () => 
   assert.equal(svgs(renderReport({ ...bare, mint: mixture(3, 3) })).length, 0);
   const labelled = renderReport({ ...bare, mint: { ...mixture(3), symmetrise: false } });
   assert.match(labelled, /<strong>not averaged over the labellings/);
+  const estimated = renderReport({
+    ...bare,
+    mint: {
+      ...mixture(1, 3),
+      family: "pvmf",
+      normalisers: {
+        logZ: Float64Array.of(100, 90),
+        error: Float64Array.of(0.004, 0.03),
+        ess: Float64Array.of(0.9, 0.25),
+        laplace: Float64Array.of(100.5, NaN),
+        slopes: new Float64Array(),
+      },
+    },
+  });
+  assert.match(estimated, /of the family pvmf/);
+  assert.match(estimated, /at most 0\.030 and an ESS of at least 25\.?0? %.*does not exist/);
+  const scales = renderReport({
+    ...bare,
+    mint: {
+      ...mixture(2, 3),
+      family: "orbit_gaussian",
+      gaussian: { mean: "zero", covariance: "scale" },
+    },
+  });
+  assert.match(scales, /invariant under relabelling/);
 });
 
 Deno.test("the density in the plane integrates to the number of particles around the anchor", () => {

@@ -148,4 +148,12 @@ Deno.test("warnings: few samples, failed paths, one dominating weight, heavy tai
   const none = warnings({ logWeights: new Float64Array(10).fill(NaN) });
   assert.equal(none.length, 1);
   assert.doesNotMatch(none.join(), /NaN/);
+  const about = (largestError: number, smallestEss: number) =>
+    warnings({
+      logWeights: new Float64Array(20_000),
+      priorNormaliser: { largestError, smallestEss, laplaceError: null },
+    }).join("\n");
+  assert.equal(about(0.01, 0.5), "");
+  assert.match(about(0.1, 0.5), /known to ± 0\.10/);
+  assert.match(about(0.01, 0.02), /ESS 2\.0 %: its error .* not to be trusted/);
 });

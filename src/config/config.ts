@@ -54,14 +54,49 @@ export interface MoleculeConfig {
 
 export type SystemConfig = DoubleWellConfig | LennardJonesConfig | MoleculeConfig;
 
+/**
+ * The components of the orbit Gaussian X = (M + L E) Q, E independent normal numbers, Q uniform over
+ * rotations and reflections. Components of mean "zero" and covariance "scale" are invariant under
+ * every relabelling of particles: with more than one, a mixture of scales.
+ */
+export interface GaussianConfig {
+  /** M: minimised configurations, then trained; or zero. */
+  mean: "minima" | "zero";
+  /**
+   * L (lengths): one standard deviation for all particles; one for each particle; or the full
+   * Cholesky factor of the positions relative to the anchor.
+   */
+  covariance: "scale" | "diagonal" | "full";
+}
+
+/** Numerics of the family "pvmf", whose normaliser has no closed form. */
+export interface PvmfConfig {
+  /** Importance samples of each component's normaliser (an eighth of them while training), >= 64. */
+  normaliserSamples: number;
+  /** Metropolis-adjusted Langevin steps of a draw, after the draw of the Laplace Gaussian, >= 0. */
+  langevinSteps: number;
+}
+
 /** Stage 1: the mixture of orthogonally invariant densities. */
 export interface MintConfig {
-  /** Density family of the components. More families (pvmf, orbit_gaussian) will join. */
-  family: "orbit_vmf";
+  /**
+   * Density family of the components. "orbit_vmf": orbit von Mises-Fisher x LogNormal; "pvmf": the
+   * paper's x LogNormal, normalised by estimate (its error is carried along); "orbit_gaussian".
+   */
+  family: "orbit_vmf" | "pvmf" | "orbit_gaussian";
+  /** Of the family "orbit_gaussian"; others do not use it. */
+  gaussian: GaussianConfig;
+  /** Of the family "pvmf"; others do not use it. */
+  pvmf: PvmfConfig;
   /** K ≥ 0; 0 leaves the broad component alone (it must then have weight 1). */
   components: number;
   /** Average the mixture over all labellings of identical particles, the anchor included. */
   symmetrise: boolean;
+  /**
+   * Run a labelled family without symmetrisation although the identical particles have too many
+   * labellings to enumerate. Almost all of them are then missing from the samples.
+   */
+  allowLabelled: boolean;
   /** The broad permutation-invariant Gaussian kept at a fixed weight, during training and after. */
   broad: {
     /** Weight in [0, 1]. */

@@ -51,7 +51,15 @@ export function readConfigFile(path: string): RunConfig {
   if (!isFields(value)) {
     throw new InputError(`${path}: must hold one JSON object, the configuration of a run`);
   }
-  return validateConfig(merge(baseOf(value, path), value), path);
+  return completeConfig(value, path);
+}
+
+/**
+ * A whole configuration from what differs from its base: the preset it names, or the defaults of its
+ * kind of system. Throws InputError, naming `source`, where the result is not valid.
+ */
+export function completeConfig(value: Record<string, unknown>, source: string): RunConfig {
+  return validateConfig(merge(baseOf(value, source), value), source);
 }
 
 function readText(path: string): string {

@@ -4,8 +4,11 @@ import type { JulepConfig, MintConfig, RunConfig, SystemConfig } from "./config.
 
 const mint: MintConfig = {
   family: "orbit_vmf",
+  gaussian: { mean: "minima", covariance: "diagonal" },
+  pvmf: { normaliserSamples: 4096, langevinSteps: 20 },
   components: 48,
   symmetrise: true,
+  allowLabelled: false,
   broad: { weight: 0.02, scale: "auto" },
   initialWidth: 0.3,
   starts: 96,

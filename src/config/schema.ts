@@ -109,9 +109,15 @@ const system: z.ZodType<SystemConfig> = z.discriminatedUnion(
 );
 
 const mint = object({
-  family: oneOf("orbit_vmf"),
+  family: oneOf("orbit_vmf", "pvmf", "orbit_gaussian"),
+  gaussian: object({
+    mean: oneOf("minima", "zero"),
+    covariance: oneOf("scale", "diagonal", "full"),
+  }),
+  pvmf: object({ normaliserSamples: integer(64, 1e7), langevinSteps: integer(0, 1e5) }),
   components: integer(0, 1e6),
   symmetrise: boolean(),
+  allowLabelled: boolean(),
   broad: object({
     weight: z.number("a number in [0, 1]").min(0, "a number in [0, 1]").max(
       1,
@@ -236,6 +242,12 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
     yield [
       "mint.broad.weight",
       `must be < 1 because mint.components is ${mint.components}, got 1`,
+    ];
+  }
+  if (mint.family === "orbit_gaussian" && mint.gaussian.mean === "zero" && mint.repulsion > 0) {
+    yield [
+      "mint.repulsion",
+      `must be 0 because mint.gaussian.mean is zero (nothing to repel), got ${mint.repulsion}`,
     ];
   }
   if (system.kind === "double_well" && system.quartic === 0 && system.quadratic <= 0) {

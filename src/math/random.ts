@@ -18,6 +18,7 @@ export const Stream = {
   mintBatch: 9,
   resample: 10,
   probe: 11,
+  normaliser: 14,
   test: 15,
   pathForward: 16,
   pathBackward: 17,

@@ -3,16 +3,38 @@
  * anchored configurations; the mixture asks each component for its density under every labelling
  * at once, so that a family can share work between labellings.
  */
+import type { MintConfig } from "../config/config.ts";
 import type { RandomStream } from "../math/random.ts";
 import type { Labellings } from "./labellings.ts";
+import type { MintModel, MintShape } from "./model.ts";
 import type { PairGeometry } from "./pair_geometry.ts";
 
+/**
+ * How a density deals with identical particles. "enumerated": it is labelled, and averaged over all
+ * labellings; "invariant": no relabelling changes it; "none": it is labelled and covers only the
+ * labelling it was made for.
+ */
+export type PermutationTreatment = "enumerated" | "invariant" | "none";
+
+/** Where a component starts: a configuration, particle 0 at the origin, and a width (length). */
+export interface ComponentStart {
+  /** (N, n). */
+  readonly positions: Float64Array;
+  readonly width: number;
+}
+
 export interface DensityFamily {
-  readonly name: string;
+  readonly name: MintConfig["family"];
+  /** Can identical particles be left to the density, or must labellings be enumerated? */
+  permutations(shape: MintShape): "invariant" | "enumerated";
   /** Numbers of one component's parameters, the logit not counted. */
-  parameterCount(particles: number, dimension: 2 | 3): number;
-  /** A component ready to be evaluated. `parameters` is its slice without the logit. */
-  component(parameters: Float64Array, particles: number, dimension: 2 | 3): ComponentDensity;
+  parameterCount(shape: MintShape): number;
+  /** Do components start with (N − 1)·n numbers that are a configuration's directions or positions? */
+  hasMeans(shape: MintShape): boolean;
+  /** Component k ready to be evaluated. `parameters` is its slice without the logit. */
+  component(parameters: Float64Array, model: MintModel, k: number): ComponentDensity;
+  /** Writes the parameters (without the logit) of a component to start from. */
+  place(parameters: Float64Array, start: ComponentStart, shape: MintShape): void;
 }
 
 /** Where derivatives of a component are added. */
@@ -21,6 +43,8 @@ export interface ComponentGradients {
   readonly byLogRadius: Float64Array;
   /** ∂/∂direction of x_b − x_a, (N, N, n), tangential part only needed. */
   readonly byDirection: Float64Array;
+  /** ∂/∂x, (N, n); used beside or instead of the two above. */
+  readonly byPosition: Float64Array;
   /** ∂/∂parameters of the component without the logit; null: not wanted. */
   readonly byParameters: Float64Array | null;
 }

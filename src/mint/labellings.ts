@@ -16,6 +16,15 @@ export function identityLabelling(particles: number): Labellings {
   return { count: 1, particles: Int32Array.from({ length: particles }, (_, i) => i) };
 }
 
+/** How many labellings `enumerateLabellings` would give; may be infinite. */
+export function labellingCount(groups: readonly (readonly number[])[]): number {
+  let count = 1;
+  for (const group of groups) {
+    for (let size = 2; size <= group.length; size++) count *= size;
+  }
+  return count;
+}
+
 /**
  * All labellings that permute each group within itself, the anchor (particle 0) included.
  *
@@ -26,10 +35,7 @@ export function enumerateLabellings(
   particles: number,
   groups: readonly (readonly number[])[],
 ): Labellings {
-  let count = 1;
-  for (const group of groups) {
-    for (let size = 2; size <= group.length; size++) count *= size;
-  }
+  const count = labellingCount(groups);
   if (count > MAX_LABELLINGS) {
     const sizes = groups.map((g) => g.length).filter((size) => size > 1).join(" + ");
     throw new InputError(

@@ -1,5 +1,6 @@
 /** The Mint loss: weighted maximum likelihood on own samples, and the repulsion of components. */
-import { mintComponentSize, type MintModel } from "./model.ts";
+import { componentSize, familyOf } from "./families.ts";
+import type { MintModel } from "./model.ts";
 
 export interface TemperedWeights {
   /** softmax(exponent · log w); zero for weights that are NaN or −∞. */
@@ -53,14 +54,15 @@ export function temperedWeights(logWeights: Float64Array, target: number): Tempe
 }
 
 /**
- * Repulsion of components (eq. 18): strength · Σ_{k≠l} cos(G_k, G_l), G_k = μμᵀ of unit rows.
+ * Repulsion of components (eq. 18): strength · Σ_{k≠l} cos(G_k, G_l), G_k = μμᵀ of unit rows (the
+ * directions of the mean positions where those are the parameters).
  * Adds the gradient by the mu parameters to `gradient` (MintModel's layout); returns the value.
  */
 export function addRepulsion(model: MintModel, strength: number, gradient: Float64Array): number {
   const { components, particles, dimension: n, parameters } = model;
-  if (strength === 0 || components < 2) return 0;
+  if (strength === 0 || components < 2 || !familyOf(model).hasMeans(model)) return 0;
   const m = particles - 1;
-  const size = mintComponentSize(particles, n);
+  const size = componentSize(model);
   const unit = new Float64Array(components * m * n);
   const norms = new Float64Array(components * m);
   const grams: Float64Array[] = []; // of unit length
@@ -69,7 +71,7 @@ export function addRepulsion(model: MintModel, strength: number, gradient: Float
   for (let k = 0; k < components; k++) {
     for (let j = 0; j < m; j++) {
       const from = k * size + 1 + j * n;
-      const norm = Math.hypot(...parameters.subarray(from, from + n));
+      const norm = Math.hypot(...parameters.subarray(from, from + n)) || 1; // a mean at the anchor
       norms[k * m + j] = norm;
       for (let d = 0; d < n; d++) unit[(k * m + j) * n + d] = parameters[from + d] / norm;
     }

@@ -7,23 +7,22 @@ import { InputError } from "../errors.ts";
 import { RandomStream, Stream } from "../math/random.ts";
 import { logSumExp } from "../math/special.ts";
 import { addBroadGradient, drawBroad, logBroadDensity } from "./broad.ts";
-import type { ComponentDensity, DensityFamily } from "./family.ts";
+import { componentSize, familyOf } from "./families.ts";
+import type { ComponentDensity } from "./family.ts";
 import { enumerateLabellings, identityLabelling, type Labellings } from "./labellings.ts";
-import { mintComponentSize, type MintModel } from "./model.ts";
-import { orbitVmf } from "./orbit_vmf.ts";
+import type { MintModel } from "./model.ts";
 import { PairGeometry } from "./pair_geometry.ts";
+import { permutationTreatment } from "./permutations.ts";
 import { drawOrthogonal } from "./von_mises_fisher.ts";
-
-const families: Record<MintModel["family"], DensityFamily> = { orbit_vmf: orbitVmf };
 
 /** Terms this far (in log) below the largest do not change a float64 sum and are not computed. */
 const NEGLIGIBLE = 40;
 /** Terms of a smaller share of the density are left out of gradients. */
 const SMALLEST_SHARE = 1e-9;
 
-/** The labellings a model's mixture is averaged over; only the identity without components. */
+/** The labellings a model's mixture is averaged over; the identity where none need be. */
 export function mintLabellings(model: MintModel): Labellings {
-  return model.symmetrise && model.components > 0
+  return permutationTreatment(model) === "enumerated"
     ? enumerateLabellings(model.particles, model.identicalParticles)
     : identityLabelling(model.particles);
 }
@@ -41,6 +40,8 @@ export class MintDensity {
   readonly #terms: Float64Array;
   readonly #byLogRadius: Float64Array;
   readonly #byDirection: Float64Array;
+  /** Takes derivatives by positions where only those by parameters are wanted. */
+  readonly #unused: Float64Array;
   readonly #componentSize: number;
 
   /** @throws InputError where parameters and shape disagree, or there are too many labellings */
@@ -57,7 +58,7 @@ export class MintDensity {
         `mint.broad.weight must be 1 where mint.components is 0, got ${broadWeight}`,
       );
     }
-    const size = mintComponentSize(particles, dimension);
+    const size = componentSize(model);
     if (model.parameters.length !== components * size) {
       throw new InputError(
         `Mint model: ${model.parameters.length} parameters, ${components} components of ${size} expected`,
@@ -66,12 +67,12 @@ export class MintDensity {
     this.model = model;
     this.#labellings = mintLabellings(model);
     this.#componentSize = size;
-    const family = families[model.family];
+    const family = familyOf(model);
     const logits = new Float64Array(components);
     for (let k = 0; k < components; k++) {
       const slice = model.parameters.subarray(k * size, (k + 1) * size);
       logits[k] = slice[0];
-      this.#components.push(family.component(slice.subarray(1), particles, dimension));
+      this.#components.push(family.component(slice.subarray(1), model, k));
     }
     const normaliser = logSumExp(logits);
     this.#shares = logits.map((logit) => Math.exp(logit - normaliser));
@@ -81,6 +82,7 @@ export class MintDensity {
     this.#terms = new Float64Array(components * this.#labellings.count + 1);
     this.#byLogRadius = new Float64Array(particles * particles);
     this.#byDirection = new Float64Array(particles * particles * dimension);
+    this.#unused = new Float64Array(particles * dimension);
   }
 
   /**
@@ -123,12 +125,14 @@ export class MintDensity {
       return logDensity;
     }
     gradient.fill(0, gradientOffset, end);
+    const byPosition = gradient.subarray(gradientOffset, end);
     this.#byLogRadius.fill(0);
     this.#byDirection.fill(0);
     this.#visitTerms(logDensity, (k, g, share) => {
       this.#components[k].addGradient(this.#pairs, this.#labellings, g, share, {
         byLogRadius: this.#byLogRadius,
         byDirection: this.#byDirection,
+        byPosition,
         byParameters: null,
       });
     });
@@ -163,6 +167,7 @@ export class MintDensity {
       this.#components[k].addGradient(this.#pairs, this.#labellings, g, weight * share, {
         byLogRadius: this.#byLogRadius,
         byDirection: this.#byDirection,
+        byPosition: this.#unused,
         byParameters: out.subarray(k * size + 1, (k + 1) * size),
       });
     });

@@ -9,7 +9,12 @@
  * logKappa (M).
  */
 import type { RandomStream } from "../math/random.ts";
-import type { ComponentDensity, ComponentGradients, DensityFamily } from "./family.ts";
+import type {
+  ComponentDensity,
+  ComponentGradients,
+  ComponentStart,
+  DensityFamily,
+} from "./family.ts";
 import type { Labellings } from "./labellings.ts";
 import { logOrbitIntegral, orbitIntegralBound } from "./orbit_integral.ts";
 import type { PairGeometry } from "./pair_geometry.ts";
@@ -17,10 +22,42 @@ import { drawVmf, logVmfConstant, vmfMeanCosine } from "./von_mises_fisher.ts";
 
 export const orbitVmf: DensityFamily = {
   name: "orbit_vmf",
-  parameterCount: (particles, dimension) => (particles - 1) * (dimension + 3),
-  component: (parameters, particles, dimension) =>
+  permutations: () => "enumerated",
+  parameterCount: ({ particles, dimension }) => (particles - 1) * (dimension + 3),
+  hasMeans: () => true,
+  component: (parameters, { particles, dimension }) =>
     new OrbitVmfComponent(parameters, particles, dimension),
+  place(parameters, start, { particles, dimension: n }) {
+    const m = particles - 1;
+    placePolar(parameters, start, m, n);
+    for (let j = 0; j < m; j++) {
+      parameters[m * (n + 2) + j] = 2 * Math.log(startRadius(start, j, n) / start.width);
+    }
+  },
 };
+
+/** Distance of place j from the anchor; a particle on top of it counts as far as it is wide. */
+export function startRadius({ positions, width }: ComponentStart, j: number, n: 2 | 3): number {
+  return Math.max(Math.hypot(...positions.subarray((j + 1) * n, (j + 2) * n)), width);
+}
+
+/** Directions (M·n), log radii (M) and log σ (M) of a start: σ is the width over the radius. */
+export function placePolar(
+  parameters: Float64Array,
+  start: ComponentStart,
+  m: number,
+  n: 2 | 3,
+): void {
+  for (let j = 0; j < m; j++) {
+    const x = start.positions.subarray((j + 1) * n, (j + 2) * n);
+    const found = Math.hypot(...x);
+    const radius = startRadius(start, j, n);
+    // A particle on top of the anchor has no direction.
+    for (let d = 0; d < n; d++) parameters[j * n + d] = found > 0 ? x[d] / found : d === 0 ? 1 : 0;
+    parameters[m * n + j] = Math.log(radius);
+    parameters[m * (n + 1) + j] = Math.log(start.width / radius);
+  }
+}
 
 class OrbitVmfComponent implements ComponentDensity {
   readonly #particles: number;
@@ -74,6 +111,7 @@ class OrbitVmfComponent implements ComponentDensity {
     out: Float64Array,
     first: number,
   ): void {
+    pairs.polar();
     const particles = this.#particles;
     const m = particles - 1;
     const n = this.#n;

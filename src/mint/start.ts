@@ -4,8 +4,10 @@ import { InputError } from "../errors.ts";
 import { descend } from "../math/lbfgs.ts";
 import { RandomStream, Stream } from "../math/random.ts";
 import type { System } from "../systems/system.ts";
-import { mintComponentSize, type MintModel } from "./model.ts";
+import { componentSize, familyOf, withEstimates } from "./families.ts";
+import type { MintModel, MintShape } from "./model.ts";
 import { MintDensity } from "./mixture.ts";
+import { checkPermutations } from "./permutations.ts";
 
 /** A minimised configuration, particle 0 at the origin. */
 export interface MintStart {
@@ -91,7 +93,20 @@ function rmsCoordinate(start: MintStart, particles: number, n: number): number {
  */
 export function initialiseMint(system: System, config: MintConfig, seed: number): MintModel {
   const { particles, dimension } = system;
-  const needed = config.components > 0 || config.broad.scale === "auto";
+  const shape: Omit<MintShape, "broadScale"> = {
+    family: config.family,
+    components: config.components,
+    particles,
+    dimension,
+    symmetrise: config.symmetrise,
+    identicalParticles: system.identicalParticles,
+    broadWeight: config.broad.weight,
+    ...(config.family === "orbit_gaussian" ? { gaussian: config.gaussian } : {}),
+    ...(config.family === "pvmf" ? { langevinSteps: config.pvmf.langevinSteps } : {}),
+  };
+  checkPermutations({ ...shape, broadScale: 1 }, config.allowLabelled);
+  const atMinima = config.components > 0 && familyOf(shape).hasMeans({ ...shape, broadScale: 1 });
+  const needed = atMinima || config.broad.scale === "auto";
   const starts = needed
     ? minimisedStarts(system, Math.max(1, config.starts), config.descentSteps, seed)
     : [];
@@ -108,28 +123,36 @@ export function initialiseMint(system: System, config: MintConfig, seed: number)
     broadScale = Math.max(BROAD_FACTOR * mean, config.initialWidth);
   } else broadScale = config.broad.scale;
 
-  const size = mintComponentSize(particles, dimension);
-  const model: MintModel = {
-    family: config.family,
-    components: config.components,
-    particles,
-    dimension,
-    symmetrise: config.symmetrise,
-    identicalParticles: system.identicalParticles,
-    broadWeight: config.broad.weight,
-    broadScale,
-    parameters: new Float64Array(config.components * size),
-  };
-  if (config.components > 0) {
+  const whole: MintShape = { ...shape, broadScale };
+  const size = componentSize(whole);
+  const model: MintModel = { ...whole, parameters: new Float64Array(config.components * size) };
+  const place = familyOf(whole).place;
+  const slice = (k: number) => model.parameters.subarray(k * size + 1, (k + 1) * size);
+  if (atMinima) {
     const chosen = chooseStarts(starts, system.lengthScale, config.components);
-    chosen.forEach(({ start, widen }, k) => {
-      const slice = model.parameters.subarray(k * size, (k + 1) * size);
-      placeComponent(slice, start, config.initialWidth * widen, particles, dimension);
-    });
+    chosen.forEach(({ start, widen }, k) =>
+      place(
+        slice(k),
+        { positions: start.positions, width: config.initialWidth * widen },
+        whole,
+      )
+    );
+  } else {
+    // No configuration to start at, so widths differ: a ladder of scales about the broad one.
+    const origin = new Float64Array(particles * dimension);
+    for (let k = 0; k < config.components; k++) {
+      const rung = config.components > 1 ? k / (config.components - 1) : 1;
+      const width = broadScale * LADDER[0] * (LADDER[1] / LADDER[0]) ** rung;
+      place(slice(k), { positions: origin, width }, whole);
+    }
   }
-  new MintDensity(model); // refuses what cannot be a density, before any training
+  // Refuses what cannot be a density, before any training.
+  new MintDensity(withEstimates(model, 1));
   return model;
 }
+
+/** First and last of the scales that components without a configuration start from, over broad. */
+const LADDER = [0.6, 1];
 
 /** The broad scale over the minima's rms coordinate: thermal samples are wider than minima. */
 const BROAD_FACTOR = 1.1;
@@ -154,24 +177,3 @@ function chooseStarts(
 }
 
 const GOLDEN = 0.6180339887498949;
-
-/** logit 0, directions and radii of the start, radial and angular standard deviation `width`. */
-function placeComponent(
-  slice: Float64Array,
-  start: MintStart,
-  width: number,
-  particles: number,
-  n: 2 | 3,
-): void {
-  const m = particles - 1;
-  for (let j = 0; j < m; j++) {
-    const x = start.positions.subarray((j + 1) * n, (j + 2) * n);
-    const found = Math.hypot(...x);
-    // A particle on top of the anchor has no direction; the component is as wide as it is far.
-    const radius = Math.max(found, width);
-    for (let d = 0; d < n; d++) slice[1 + j * n + d] = found > 0 ? x[d] / found : d === 0 ? 1 : 0;
-    slice[1 + m * n + j] = Math.log(radius);
-    slice[1 + m * (n + 1) + j] = Math.log(width / radius);
-    slice[1 + m * (n + 2) + j] = 2 * Math.log(radius / width);
-  }
-}

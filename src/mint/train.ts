@@ -10,6 +10,7 @@ import { adamUpdate, clipNorm, cosineSchedule, newAdamState } from "../math/adam
 import { Stream } from "../math/random.ts";
 import type { System } from "../systems/system.ts";
 import { addRepulsion, temperedWeights } from "./loss.ts";
+import { withEstimates } from "./families.ts";
 import type { MintModel } from "./model.ts";
 import { drawMint, MintDensity } from "./mixture.ts";
 
@@ -51,6 +52,9 @@ const LAST_RATE = 0.2;
 /** The weights' exponent grows from 1 from this fraction of training on. */
 const EXPONENT_FROM = 0.3;
 
+/** Samples of an estimated normaliser in each iteration: fewer than at the end. */
+const trainingEstimates = ({ pvmf }: MintConfig) => Math.max(64, pvmf.normaliserSamples >> 3);
+
 /** Iterations averaged over: the last 50, fewer in a short training. */
 const averagedIterations = (iterations: number) => Math.max(1, Math.min(50, iterations / 20));
 
@@ -77,7 +81,9 @@ export class MintTraining {
     this.#config = config;
     this.#seed = seed;
     this.#adam = newAdamState(model.parameters.length);
-    this.#iterate = { ...model, parameters: (state ?? model).parameters.slice() };
+    // Estimates of the model given are of its parameters, not of those of `state`.
+    const { normalisers: _, ...shape } = model;
+    this.#iterate = { ...shape, parameters: (state ?? model).parameters.slice() };
     this.#average = (state ? state.average : model.parameters).slice();
     if (state) {
       this.#iteration = state.iteration;
@@ -92,7 +98,7 @@ export class MintTraining {
     return this.#iteration;
   }
 
-  /** The model to use: the present average. */
+  /** The present average; a family with estimated normalisers wants `withEstimates` before use. */
   get model(): MintModel {
     return { ...this.#iterate, parameters: this.#average.slice() };
   }
@@ -110,7 +116,7 @@ export class MintTraining {
   async step(jobs: MintJobs): Promise<MintStepReport> {
     const config = this.#config;
     const { samples, iterations } = config;
-    const model = this.#iterate;
+    const model = withEstimates(this.#iterate, trainingEstimates(config));
     const draw = await jobs.draw(model, this.#seed, this.#iteration * samples, samples);
     const power = weightExponent(this.#iteration, iterations, config.weightExponent);
     const logWeights = draw.energies.map((energy, s) => -energy - draw.logDensity[s]);
@@ -133,7 +139,7 @@ export class MintTraining {
     const parameters = model.parameters.slice();
     const rate = config.learningRate * cosineSchedule(this.#iteration, iterations, LAST_RATE);
     adamUpdate(this.#adam, parameters, gradient, rate);
-    this.#iterate = { ...model, parameters };
+    this.#iterate = { ...this.#iterate, parameters };
     const share = 1 / averagedIterations(iterations);
     for (let i = 0; i < parameters.length; i++) {
       this.#average[i] += share * (parameters[i] - this.#average[i]);

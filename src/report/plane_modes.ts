@@ -21,10 +21,10 @@ export interface PlaneMode {
   particles: PlaneParticle[];
 }
 
-/** Components of a model with n = 2, heaviest first; empty for n = 3 or none. */
+/** Components of an orbit_vmf model with n = 2, heaviest first; empty for all others. */
 export function planeModes(model: MintModel): PlaneMode[] {
   const { components, particles, dimension, parameters } = model;
-  if (dimension !== 2 || components === 0) return [];
+  if (model.family !== "orbit_vmf" || dimension !== 2 || components === 0) return [];
   const m = particles - 1, size = mintComponentSize(particles, dimension);
   const logits = Array.from({ length: components }, (_, k) => parameters[k * size]);
   const largest = Math.max(...logits);

@@ -1,6 +1,10 @@
 /** The report of a run: one HTML file that opens offline. */
 import { configTables } from "./config_table.ts";
 import { deviation, figuresTable } from "./figures_table.ts";
+import { normaliserFigures } from "../mint/families.ts";
+import type { PermutationTreatment } from "../mint/family.ts";
+import type { MintModel } from "../mint/model.ts";
+import { permutationTreatment } from "../mint/permutations.ts";
 import { escapeHtml, integer, percent, percentWithError, withError } from "./format.ts";
 import type { ReportInput } from "./input.ts";
 import { page } from "./page.ts";
@@ -163,17 +167,34 @@ function distributionSection(input: ReportInput): string {
   return plots === "" ? "" : section("Samples", legend(input), plots);
 }
 
+const permutations: Record<PermutationTreatment, string> = {
+  enumerated: "averaged over all labellings of identical particles",
+  invariant: "invariant under relabelling of identical particles",
+  none: "<strong>not averaged over the labellings of identical particles</strong>",
+};
+
+/** What is known of estimated normalisers; empty for exact families. */
+function normaliserRemark(mint: MintModel): string {
+  const found = normaliserFigures(mint);
+  if (!found) return "";
+  const laplace = found.laplaceError === null
+    ? "does not exist for every component"
+    : `is off by up to ${found.laplaceError.toPrecision(2)}`;
+  return `<p>Its normalisers have no closed form: they are estimated by importance sampling, with ` +
+    `a standard error of log Z of at most ${found.largestError.toPrecision(2)} and an ESS of at ` +
+    `least ${percent(found.smallestEss)}; Laplace's approximation alone ${laplace}. Log-weights ` +
+    `carry that error.</p>`;
+}
+
 function priorSection({ mint }: ReportInput): string {
   if (!mint) return "";
   const broad = `a broad Gaussian of weight ${percent(mint.broadWeight)} and standard deviation ` +
     `${mint.broadScale.toPrecision(4)} per coordinate`;
   const intro = mint.components === 0
     ? `<p>The prior is ${broad}.</p>`
-    : `<p>The prior has ${mint.components} components, ${
-      mint.symmetrise
-        ? "averaged over all labellings of identical particles"
-        : "<strong>not averaged over the labellings of identical particles</strong>"
-    } and over rotations and reflections, and ${broad}.</p>`;
+    : `<p>The prior has ${mint.components} components of the family ${mint.family}, ${
+      permutations[permutationTreatment(mint)]
+    } and over rotations and reflections, and ${broad}.</p>${normaliserRemark(mint)}`;
   const plots = grid([
     figure(
       "Particles around the anchor",

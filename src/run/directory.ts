@@ -1,7 +1,7 @@
 /** The files of a run's folder, and what is read back from them. */
 import { join } from "node:path";
 import type { RunConfig } from "../config/config.ts";
-import { readConfigFile } from "../config/load.ts";
+import { completeConfig, readConfigFile } from "../config/load.ts";
 import { InputError } from "../errors.ts";
 import { loadCheckpoint, saveCheckpoint } from "../io/checkpoint.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
@@ -108,7 +108,9 @@ export async function loadTraining(
   const checkpoint = await loadCheckpoint(dir, note);
   if (!checkpoint) return null;
   const { metadata, tensors } = checkpoint;
-  if (metadata.config !== canonicalJson(config)) {
+  // Completed like config.json: fields this program knows and the one that wrote it did not.
+  const trained = completeConfig(JSON.parse(metadata.config), "the checkpoint's configuration");
+  if (canonicalJson(trained) !== canonicalJson(config)) {
     throw new InputError(
       `${
         files.config(dir)

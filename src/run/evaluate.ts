@@ -15,6 +15,8 @@ import type { WeightedSamples } from "../sampling/draw.ts";
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
 import { warnings } from "../sampling/warnings.ts";
 import { InputError } from "../errors.ts";
+import { type NormaliserFigures, normaliserFigures } from "../mint/families.ts";
+import { missesLabellings } from "../mint/permutations.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
 import { ExecutorPool } from "../workers/pool.ts";
@@ -63,6 +65,8 @@ export interface PriorFigures {
   logZ: number;
   logZStdErr: number;
   essFromReference?: number;
+  /** Only where the prior's normalisers are estimates. */
+  normaliser?: NormaliserFigures;
 }
 
 export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures> {
@@ -192,6 +196,7 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
         ess: effectiveSampleSize(prior),
         logZ: priorLogZ.logZ,
         logZStdErr: priorLogZ.standardError,
+        normaliser: normaliserFigures(state.mint),
       },
     }),
     identities: moments,
@@ -203,8 +208,8 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
       chains: drawn.chains,
       exactLogZ: known?.exact ? known.logZ.value : undefined,
       identities: moments,
-      priorMissesLabellings: state.mint.components > 0 && !state.mint.symmetrise &&
-        system.identicalParticles.some((group) => group.length > 1),
+      priorMissesLabellings: missesLabellings(state.mint),
+      priorNormaliser: normaliserFigures(state.mint),
     }),
   };
   if (drawn.chains) {

@@ -12,6 +12,7 @@ import {
   type JulepTrainingState,
 } from "../julep/train.ts";
 import type { JulepModel } from "../julep/model.ts";
+import { withEstimates } from "../mint/families.ts";
 import type { MintModel } from "../mint/model.ts";
 import { initialiseMint } from "../mint/start.ts";
 import { type MintStepReport, MintTraining, type MintTrainingState } from "../mint/train.ts";
@@ -51,7 +52,7 @@ export async function trainMint(
     const report = await training.step(jobs);
     await onStep?.(report, training);
   }
-  return training.model;
+  return withEstimates(training.model, config.pvmf.normaliserSamples);
 }
 
 export interface JulepStage extends StageContext {

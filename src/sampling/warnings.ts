@@ -6,6 +6,7 @@ import {
   logPartitionFromBothEnds,
   maxLogWeightFromReference,
 } from "./diagnostics.ts";
+import type { NormaliserFigures } from "../mint/families.ts";
 import type { ChainSummary } from "./chain_statistics.ts";
 import type { Identities } from "./identities.ts";
 import { type Island, islandFigures } from "./islands.ts";
@@ -40,7 +41,14 @@ export interface WarningInput {
   identities?: Identities;
   /** The prior has labelled components, and the system particles it could be relabelled over. */
   priorMissesLabellings?: boolean;
+  /** How well the prior's normalisers are known, where they are estimates. */
+  priorNormaliser?: NormaliserFigures;
 }
+
+/** An estimated normaliser of a larger error is worth a word: it moves log-weights by that much. */
+const NORMALISER_ERROR = 0.02;
+/** Below this ESS the standard error of an estimated normaliser is itself not to be trusted. */
+const NORMALISER_ESS = 0.05;
 
 const percent = (x: number) => `${(100 * x).toPrecision(x < 0.0995 ? 2 : 3)} %`;
 /** "88.4 ± 0.3 %"; below 0.1 % without the error, which is of the size of the value. */
@@ -71,13 +79,36 @@ export function warnings(input: WarningInput): string[] {
   ];
 }
 
-function aboutThePrior({ priorMissesLabellings }: WarningInput): string[] {
-  if (!priorMissesLabellings) return [];
-  return [
-    "The prior is not averaged over the labellings of identical particles: labellings it does not " +
-    "cover are missing from the samples, log Z is then too low, and the sampler's own ESS cannot " +
-    "show it.",
-  ];
+function aboutThePrior({ priorMissesLabellings, priorNormaliser }: WarningInput): string[] {
+  const found: string[] = [];
+  if (priorMissesLabellings) {
+    found.push(
+      "The prior is not averaged over the labellings of identical particles: labellings it does " +
+        "not cover are missing from the samples, log Z is then too low, and the sampler's own ESS " +
+        "cannot show it.",
+    );
+  }
+  if (priorNormaliser) {
+    const { largestError, smallestEss } = priorNormaliser;
+    if (smallestEss < NORMALISER_ESS) {
+      found.push(
+        `A normaliser of the PvMF prior rests on an estimate of ESS ${percent(smallestEss)}: its ` +
+          `error (${
+            largestError.toPrecision(2)
+          }) is not to be trusted, nor are the weights. Prefer ` +
+          `mint.family = orbit_vmf, which is exact.`,
+      );
+    } else if (largestError > NORMALISER_ERROR) {
+      found.push(
+        `Normalisers of the PvMF prior are known to ± ${
+          largestError.toPrecision(2)
+        }: log-weights ` +
+          `and log Z carry that error, which their own standard errors do not show (raise ` +
+          `mint.pvmf.normaliserSamples, or use mint.family = orbit_vmf, which is exact).`,
+      );
+    }
+  }
+  return found;
 }
 
 /** Above this the chains have not forgotten where they started. */

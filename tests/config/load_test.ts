@@ -64,9 +64,18 @@ const config: fc.Arbitrary<RunConfig> = fc.record({
   seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   system,
   mint: fc.record({
-    family: fc.constant("orbit_vmf" as const),
+    family: fc.constantFrom("orbit_vmf" as const, "pvmf" as const, "orbit_gaussian" as const),
+    gaussian: fc.record({
+      mean: fc.constant("minima" as const),
+      covariance: fc.constantFrom("scale" as const, "diagonal" as const, "full" as const),
+    }),
+    pvmf: fc.record({
+      normaliserSamples: fc.integer({ min: 64, max: 1e7 }),
+      langevinSteps: fc.integer({ min: 0, max: 1e5 }),
+    }),
     components: fc.integer({ min: 1, max: 1e6 }),
     symmetrise: fc.boolean(),
+    allowLabelled: fc.boolean(),
     broad: fc.record({
       weight: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
       scale: fc.oneof(fc.constant("auto" as const), positive),

@@ -1,4 +1,5 @@
 /** Packs a Mint prior into kernel memory; see assembly/orbit_vmf_layout.ts. */
+import { InputError } from "../../errors.ts";
 import { gaussLegendre, logSumExp } from "../../math/special.ts";
 import { mintLabellings } from "../../mint/mixture.ts";
 import { mintComponentSize, type MintModel } from "../../mint/model.ts";
@@ -44,6 +45,11 @@ export function packMint(
   memory: KernelMemory,
   model: MintModel,
 ): PackedMint {
+  if (model.family !== "orbit_vmf" && model.components > 0) {
+    throw new InputError(
+      `The wasm backend has no kernel for mint.family ${model.family}: use --backend reference`,
+    );
+  }
   const { particles, dimension: n, components, broadWeight, broadScale } = model;
   const m = particles - 1;
   const labellings = mintLabellings(model);
