@@ -11,8 +11,8 @@ export {
   egnnForwardBackwardBatch, egnnForwardBatch, egnnPack, egnnPackedBytes, egnnScratchBytes, egnnTapeBytes,
 } from "./egnn";
 export {
-  orbitVmfBatch, orbitVmfParameterGradientBlock, orbitVmfScratchBytes,
-} from "./orbit_vmf";
+  mintPriorBatch, mintPriorParameterGradientBlock, mintPriorScratchBytes,
+} from "./mint_prior";
 export { moleculeEnergiesBatch } from "./molecule_energies";
 export { pairEnergiesBatch } from "./pair_energies";
 export { julepGradient, julepScratchBytes, julepTapeBytes, julepTrajectories } from "./julep";

@@ -11,7 +11,7 @@
 import { fma, fnma, LANES, VEC } from "./simd";
 import { normals } from "./threefry";
 import { pairEnergies } from "./pair_energies";
-import { orbitVmf } from "./orbit_vmf";
+import { mintPrior } from "./mint_prior";
 import { beginGradient, egnnBackward, egnnForward, egnnTapeBytes, endGradient } from "./egnn";
 import {
   addExponentialAdjoint, addExponentialDisplacement, exponentialRate, exponentialScratchBytes,
@@ -108,7 +108,7 @@ function forceAt(job: JulepJob, x: usize, j: i32, force: usize, gradient: usize)
   for (let a = 0; a < size; a++) v128.store(at(force, a), u);
   if (j < job.steps) {
     const weight = f32x4.splat(1 - t);
-    const logDensity = orbitVmf(job.prior, x, gradient, job.priorScratch);
+    const logDensity = mintPrior(job.prior, x, gradient, job.priorScratch);
     u = fnma(weight, logDensity, u);
     for (let a = 0; a < size; a++) {
       v128.store(at(force, a), f32x4.mul(weight, v128.load(at(gradient, a))));

@@ -1,7 +1,7 @@
 // Energies of a path's levels on blocks of four systems, U_k and ∂U_k/∂x, and the clipping of forces
 // (method.md section 4). The float64 oracle is src/backends/reference/level_energy.ts.
 import { fma, fnma } from "./simd";
-import { orbitVmf } from "./orbit_vmf";
+import { mintPrior } from "./mint_prior";
 import { pairEnergies, softLennardJones } from "./pair_energies";
 
 /** What the host writes, field by field, 4 bytes each (src/backends/wasm/path.ts). */
@@ -38,7 +38,7 @@ export function levelEnergy(levels: Levels, level: i32, x: usize, gradient: usiz
   if (t == 1) return pairEnergies(levels.pairKind, levels.pairParameters, x, gradient, N, n, t);
   const size = <usize>(N * n) << 4;
   const weight = f32x4.splat(t - 1);
-  let energy = f32x4.mul(weight, orbitVmf(levels.prior, x, gradient, levels.priorScratch));
+  let energy = f32x4.mul(weight, mintPrior(levels.prior, x, gradient, levels.priorScratch));
   for (let a: usize = 0; a < size; a += 16) {
     v128.store(gradient + a, f32x4.mul(weight, v128.load(gradient + a)));
   }

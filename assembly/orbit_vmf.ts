@@ -12,17 +12,15 @@ import { planePass } from "./orbit_vmf_plane";
 import { spacePass } from "./orbit_vmf_space";
 import {
   addTo, anchors, beginPass, bind, clean, geometry, geometryStride, inside, K, Mode, N, n, one,
-  orbitVmfScratchBytes, reference, slopes, slopeStride, splat, state, total,
+  reference, slopes, slopeStride, splat, state, total,
 } from "./orbit_vmf_layout";
 import { fma, fnma } from "./simd";
-
-export { orbitVmfScratchBytes };
 
 /** Coordinates from here on count as not finite: their squares would not be. */
 const HUGE: f32 = 1e15;
 
 /** Copies x, harmless numbers in lanes that are not finite; returns the mask of the finite lanes. */
-function sanitise(x: usize): v128 {
+export function sanitise(x: usize): v128 {
   const huge = f32x4.splat(HUGE);
   const end = N * n << 4;
   let finite = i32x4.splat(-1);
@@ -38,7 +36,7 @@ function sanitise(x: usize): v128 {
   return finite;
 }
 
-function pairGeometry(): void {
+export function pairGeometry(): void {
   const smallest = f32x4.splat(1e-30);
   const jacobian = f32x4.splat(-0.5 * <f32>(<i32>n)); // −n log r = −½n log r²
   const end = n << 4;
@@ -74,7 +72,7 @@ function pairGeometry(): void {
 }
 
 /** Adds to `gradient` what the slopes come to: [θ ∂/∂log r + (1 − θθᵀ)∂/∂θ]/r, times `factor`. */
-function pullBack(gradient: usize, factor: v128): void {
+export function pullBack(gradient: usize, factor: v128): void {
   const minusN = f32x4.splat(-<f32>(<i32>n));
   const end = n << 4;
   for (let a: usize = 0; a < N; a++) {
@@ -106,8 +104,20 @@ function centre(d: usize): v128 {
   return f32x4.mul(sum, f32x4.splat(1 / <f32>(<i32>N)));
 }
 
-/** log of the broad part, its weight included. */
-function logBroad(prior: usize): v128 {
+/** gradient = −strength · (x − centre). */
+export function pullToCentre(gradient: usize, strength: v128): void {
+  const pull = f32x4.neg(strength);
+  for (let d: usize = 0; d < n; d++) {
+    const middle = centre(d);
+    for (let i: usize = 0; i < N; i++) {
+      const at = i * n + d << 4;
+      v128.store(gradient + at, f32x4.mul(pull, f32x4.sub(v128.load(clean + at), middle)));
+    }
+  }
+}
+
+/** Σ_i |x_i − centre|². */
+export function squareAboutCentre(): v128 {
   let square = f32x4.splat(0);
   for (let d: usize = 0; d < n; d++) {
     const middle = centre(d);
@@ -116,7 +126,12 @@ function logBroad(prior: usize): v128 {
       square = fma(delta, delta, square);
     }
   }
-  return fma(f32x4.mul(square, splat(prior + 20)), f32x4.splat(-0.5), splat(prior + 16));
+  return square;
+}
+
+/** log of the broad part, its weight included. */
+export function logBroad(prior: usize): v128 {
+  return fma(f32x4.mul(squareAboutCentre(), splat(prior + 20)), f32x4.splat(-0.5), splat(prior + 16));
 }
 
 // @ts-ignore: decorator
@@ -127,7 +142,7 @@ function logBroad(prior: usize): v128 {
 
 /**
  * log q of a block, and ∂log q/∂x for all N particles. A lane with a coordinate that is NaN or at
- * least 1e15 in size gets NaN throughout. Exported to other kernels; the host uses orbitVmfBatch.
+ * least 1e15 in size gets NaN throughout. Called by mint_prior.ts.
  */
 export function orbitVmf(prior: usize, x: usize, gradient: usize, scratch: usize): v128 {
   bind(prior, scratch);
@@ -139,14 +154,7 @@ export function orbitVmf(prior: usize, x: usize, gradient: usize, scratch: usize
   const nan = f32x4.splat(NaN);
   const factor = v128.bitselect(f32x4.div(one(), total()), nan, finite);
   const broadTerm = exp4(f32x4.sub(broad, reference()));
-  const pull = f32x4.neg(f32x4.mul(f32x4.mul(broadTerm, splat(prior + 20)), factor));
-  for (let d: usize = 0; d < n; d++) {
-    const middle = centre(d);
-    for (let i: usize = 0; i < N; i++) {
-      const at = i * n + d << 4;
-      v128.store(gradient + at, f32x4.mul(pull, f32x4.sub(v128.load(clean + at), middle)));
-    }
-  }
+  pullToCentre(gradient, f32x4.mul(f32x4.mul(broadTerm, splat(prior + 20)), factor));
   if (K > 0) pullBack(gradient, factor);
   return v128.bitselect(f32x4.add(reference(), log4(total())), nan, finite);
 }
@@ -172,24 +180,4 @@ export function orbitVmfParameterGradient(
   // The share of all components: π_k of it is what the softmax takes back.
   v128.store(inside(), f32x4.mul(f32x4.sub(total(), broadTerm), factor));
   pass(Mode.PARAMETERS, out);
-}
-
-/** For the host: log q (f32x4 each) and gradients of `blocks` blocks one after another. */
-export function orbitVmfBatch(
-  prior: usize, x: usize, gradient: usize, logDensity: usize, blocks: i32, scratch: usize,
-): void {
-  const bytes = <usize>(load<i32>(prior) * load<i32>(prior, 4)) << 4;
-  for (let block: usize = 0; block < <usize>blocks; block++) {
-    v128.store(
-      logDensity + (block << 4),
-      orbitVmf(prior, x + bytes * block, gradient + bytes * block, scratch),
-    );
-  }
-}
-
-/** For the host: orbitVmfParameterGradient with the four weights in memory. */
-export function orbitVmfParameterGradientBlock(
-  prior: usize, x: usize, weights: usize, out: usize, scratch: usize,
-): void {
-  orbitVmfParameterGradient(prior, x, v128.load(weights), out, scratch);
 }

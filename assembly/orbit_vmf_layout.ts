@@ -1,7 +1,8 @@
 // The Mint prior's kernels: where things are in memory, and what both dimensions share.
 //
 // The prior as the host packs it (src/backends/wasm/orbit_vmf.ts):
-//   i32 at 0: N, n, K, |G|; f32 at 16: log constant of the broad part (−inf without), 1/s²;
+//   i32 at 0: N, n, K, |G|; f32 at 16: log constant of the broad part (−inf without), 1/s²; i32 at
+//   24: the family (mint_prior.ts);
 //   the node tables of orbit_integral3.ts (n = 3 only);
 //   the labellings, |G| rows of N i32 (anchor first, rows sorted by it), padded to 16 bytes;
 //   K components: f32 constant, π_k, Σκ, 1/Σκ; then M places of κ, κμ̂ (3; n = 2: two and 1/κ), ρ,

@@ -43,7 +43,7 @@ const NEWTON = memory.data<f32>([2, 4, 8, 3, 1e-6, 1e-12], 16);
 }
 
 /** An upper bound, close to it, of the sum of singular values of the matrix in hand. */
-function nuclearNorm(kappas: v128, inverse: v128): v128 {
+export function nuclearNorm(kappas: v128, inverse: v128): v128 {
   // Scaled by Σκ, so that everything is at most 1 and nothing overflows.
   const c0 = f32x4.mul(v128.load(matrix), inverse);
   const c1 = f32x4.mul(v128.load(matrix, 16), inverse);

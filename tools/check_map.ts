@@ -69,6 +69,7 @@ const exclusions: Record<string, { reference?: string; conformance?: string }> =
     reference: "bonded terms of molecule_energies",
     conformance: "in molecule_energies_test.ts",
   },
+  mint_prior: { reference: "calls the family's kernel", conformance: "in every family's test" },
   orbit_integral3: {
     reference: "the oracle is src/mint/orbit_integral.ts",
     conformance: "in orbit_vmf_test.ts",

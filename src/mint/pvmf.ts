@@ -19,10 +19,13 @@ import type { MintModel } from "./model.ts";
 import { placePolar, startRadius } from "./orbit_vmf.ts";
 import type { PairGeometry } from "./pair_geometry.ts";
 import { PvmfChart } from "./pvmf_chart.ts";
-import { estimateNormaliser, multiply, tangential, unitRows } from "./pvmf_normaliser.ts";
-
-/** Importance samples of a normaliser where the model brings none. */
-const SAMPLES = 4096;
+import {
+  estimateNormaliser,
+  multiply,
+  NORMALISER_SAMPLES,
+  tangential,
+  unitRows,
+} from "./pvmf_normaliser.ts";
 
 export const pvmf: DensityFamily = {
   name: "pvmf",
@@ -80,7 +83,7 @@ class PvmfComponent implements ComponentDensity {
       logZ = normalisers.logZ[k];
       this.#logZSlopes = normalisers.slopes.slice(k * (m * n + 1), (k + 1) * (m * n + 1));
     } else {
-      const found = estimateNormaliser(this.#mu, this.#kappa, n, SAMPLES);
+      const found = estimateNormaliser(this.#mu, this.#kappa, n, NORMALISER_SAMPLES);
       logZ = found.logZ;
       this.#logZSlopes = found.slopes;
     }

@@ -116,6 +116,14 @@ export function withNormalisers(model: MintModel, samples: number): MintModel {
   return { ...model, normalisers: { logZ, error, ess, laplace, slopes } satisfies Normalisers };
 }
 
+/** Samples of a normaliser where a model brings none. */
+export const NORMALISER_SAMPLES = 4096;
+
+/** The model's normalisers, estimated where it brings none. */
+export function normalisersOf(model: MintModel): Normalisers {
+  return model.normalisers ?? withNormalisers(model, NORMALISER_SAMPLES).normalisers!;
+}
+
 /** The first M rows of n numbers, at unit length. */
 export function unitRows(rows: Float64Array, m: number, n: number): Float64Array {
   const unit = rows.slice(0, m * n);

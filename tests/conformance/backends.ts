@@ -18,6 +18,7 @@ const { simd, relaxedSimd } = simdFeatures();
 /** Jobs without WGSL kernels: the executor refuses them by name (tests/webgpu/refusals_test.ts). */
 export const notOnGpu = {
   paths: { webgpu: "no WGSL kernels for annealing paths; the backend refuses them" },
+  families: { webgpu: "WGSL kernels are of mint.family orbit_vmf; the backend refuses others" },
   comparators: { webgpu: "no WGSL kernels for the comparators; the backend refuses them" },
 };
 /** One executor for all tests of a file: compiling its kernels takes seconds on software Vulkan. */

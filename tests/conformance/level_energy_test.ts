@@ -10,7 +10,7 @@ import {
 } from "../../src/backends/reference/level_energy.ts";
 import { fromBlocks, toBlocks } from "../../src/backends/wasm/julep.ts";
 import type { KernelInstance } from "../../src/backends/wasm/module.ts";
-import { packMint } from "../../src/backends/wasm/orbit_vmf.ts";
+import { packMint } from "../../src/backends/wasm/mint_prior.ts";
 import { packLevels, writeLevels } from "../../src/backends/wasm/path.ts";
 import { preset } from "../../src/config/presets.ts";
 import type { MintModel } from "../../src/mint/model.ts";

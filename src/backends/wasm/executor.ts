@@ -33,7 +33,7 @@ import { type PackedEgnn, packEgnn } from "./egnn.ts";
 import { fromBlocks, type JulepAddresses, packJulepJob, toBlocks } from "./julep.ts";
 import type { KernelMemory } from "./memory.ts";
 import { type KernelInstance, loadKernels } from "./module.ts";
-import { type PackedMint, packMint } from "./orbit_vmf.ts";
+import { type PackedMint, packMint } from "./mint_prior.ts";
 import { PathJobs } from "../paths.ts";
 import { WasmPathBackend } from "./path.ts";
 import { Tapes } from "./tapes.ts";
@@ -107,7 +107,7 @@ export class WasmExecutor implements Executor {
     const gradient = memory.alloc(4 * blocks * size * LANES);
     const logDensity = memory.alloc(4 * blocks * LANES);
     toBlocks(positions, count, size, memory.f32(x, blocks * size * LANES));
-    this.#kernels.exports.orbitVmfBatch(
+    this.#kernels.exports.mintPriorBatch(
       prior.address,
       x,
       gradient,
@@ -125,13 +125,12 @@ export class WasmExecutor implements Executor {
   }
 
   mintGradient(job: MintGradientJob): Float64Array {
-    const { mixture, size } = this.#parts;
+    const { size } = this.#parts;
     const prior = this.#mint;
     if (!prior) throw new Error("this job needs a Mint prior: prepare(problem) had none");
     const memory = this.#memory;
     const mark = memory.mark();
-    const length = mixture.model.parameters.length;
-    const gradient = new Float64Array(length);
+    const length = prior.statistics;
     const x = memory.alloc(4 * size * LANES);
     const weights = memory.alloc(4 * LANES);
     const out = memory.alloc(4 * length);
@@ -148,7 +147,7 @@ export class WasmExecutor implements Executor {
       // The loss is −Σ w log q.
       for (let lane = 0; lane < count; lane++) w[lane] = -job.weights[first + lane];
       if (w.every((v) => v === 0)) continue;
-      this.#kernels.exports.orbitVmfParameterGradientBlock(
+      this.#kernels.exports.mintPriorParameterGradientBlock(
         prior.address,
         x,
         weights,
@@ -156,7 +155,7 @@ export class WasmExecutor implements Executor {
         prior.scratch,
       );
     }
-    gradient.set(memory.f32(out, length));
+    const gradient = prior.toParameters(memory.f32(out, length));
     memory.release(mark);
     return gradient;
   }

@@ -208,14 +208,14 @@ export interface KernelExports {
     gradient: number,
   ): void;
 
-  // orbit_vmf.ts: `prior` and `scratch` from packMint (src/backends/wasm/orbit_vmf.ts).
-  orbitVmfScratchBytes(
+  // mint_prior.ts: `prior` and `scratch` from packMint (src/backends/wasm/mint_prior.ts).
+  mintPriorScratchBytes(
     particles: number,
     dimension: number,
     components: number,
     labellings: number,
   ): number;
-  orbitVmfBatch(
+  mintPriorBatch(
     prior: number,
     x: number,
     gradient: number,
@@ -223,7 +223,7 @@ export interface KernelExports {
     blocks: number,
     scratch: number,
   ): void;
-  orbitVmfParameterGradientBlock(
+  mintPriorParameterGradientBlock(
     prior: number,
     x: number,
     weights: number,

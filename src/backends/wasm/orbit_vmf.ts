@@ -1,18 +1,8 @@
-/** Packs a Mint prior into kernel memory; see assembly/orbit_vmf_layout.ts. */
-import { InputError } from "../../errors.ts";
-import { gaussLegendre, logSumExp } from "../../math/special.ts";
-import { mintLabellings } from "../../mint/mixture.ts";
+/** Packs orbit von Mises-Fisher components; see assembly/orbit_vmf_layout.ts. */
+import { gaussLegendre } from "../../math/special.ts";
 import { mintComponentSize, type MintModel } from "../../mint/model.ts";
 import { logVmfConstant, vmfMeanCosine } from "../../mint/von_mises_fisher.ts";
-import type { KernelExports } from "./exports.ts";
-import type { KernelMemory } from "./memory.ts";
-
-export interface PackedMint {
-  /** Address of the packed prior. */
-  readonly address: number;
-  /** Address of the kernel's scratch. */
-  readonly scratch: number;
-}
+import type { ComponentPacking } from "./mint_prior.ts";
 
 /** Nodes of each quadrature table; assembly/orbit_integral3.ts has the same numbers. */
 const NODES = 32;
@@ -39,48 +29,20 @@ export function quadratureTables(): Float32Array {
   return table;
 }
 
-/** A prior and its scratch in kernel memory, until the memory is released. */
-export function packMint(
-  exports: Pick<KernelExports, "orbitVmfScratchBytes">,
-  memory: KernelMemory,
-  model: MintModel,
-): PackedMint {
-  if (model.family !== "orbit_vmf" && model.components > 0) {
-    throw new InputError(
-      `The wasm backend has no kernel for mint.family ${model.family}: use --backend reference`,
-    );
-  }
-  const { particles, dimension: n, components, broadWeight, broadScale } = model;
+export function orbitVmfPacking(model: MintModel): ComponentPacking {
+  const { particles, dimension: n, parameters } = model;
   const m = particles - 1;
-  const labellings = mintLabellings(model);
-  const tableLength = n === 3 ? LEVELS * 3 * NODES : 0;
-  const labellingLength = Math.ceil(labellings.particles.length / 4) * 4;
-  const componentLength = 4 + 8 * m;
-  const length = 8 + tableLength + labellingLength + components * componentLength;
-  const address = memory.alloc(4 * length);
-  const scratch = memory.alloc(
-    exports.orbitVmfScratchBytes(particles, n, components, labellings.count),
-  );
-  memory.i32(address, 4).set([particles, n, components, labellings.count]);
-  memory.f32(address + 16, 2).set([
-    Math.log(broadWeight) - 0.5 * m * n * Math.log(2 * Math.PI * broadScale ** 2) -
-    0.5 * n * Math.log(particles),
-    1 / broadScale ** 2,
-  ]);
-  let at = address + 32;
-  if (n === 3) memory.f32(at, tableLength).set(quadratureTables());
-  at += 4 * tableLength;
-  memory.i32(at, labellings.particles.length).set(labellings.particles);
-  at += 4 * labellingLength;
   const size = mintComponentSize(particles, n);
-  const logits = Float64Array.from({ length: components }, (_, k) => model.parameters[k * size]);
-  const normaliser = logSumExp(logits);
-  const common = Math.log1p(-broadWeight) - Math.log(labellings.count) - normaliser;
-  for (let k = 0; k < components; k++, at += 4 * componentLength) {
-    const parameters = model.parameters.subarray(k * size, (k + 1) * size);
-    packComponent(memory.f32(at, componentLength), parameters, m, n, common, normaliser);
-  }
-  return { address, scratch };
+  return {
+    kind: 0,
+    bytes: 4 * (4 + 8 * m),
+    write(memory, address, k, logWeight, share) {
+      const own = parameters.subarray(k * size, (k + 1) * size);
+      packComponent(memory.f32(address, 4 + 8 * m), own, m, n, logWeight, share);
+    },
+    statistics: size,
+    toParameters() {}, // the kernel's sums are in MintModel's layout
+  };
 }
 
 /** Constant (without −Σκ, which the kernel joins to log I), π_k, Σκ, 1/Σκ; eight numbers a place. */
@@ -89,10 +51,10 @@ function packComponent(
   parameters: Float64Array,
   m: number,
   n: 2 | 3,
-  common: number,
-  normaliser: number,
+  logWeight: number,
+  share: number,
 ): void {
-  let constant = parameters[0] + common;
+  let constant = logWeight;
   let kappas = 0;
   for (let j = 0; j < m; j++) {
     const mu = parameters.subarray(1 + j * n, 1 + (j + 1) * n);
@@ -112,5 +74,5 @@ function packComponent(
       1 / norm,
     ], 4 + 8 * j);
   }
-  out.set([constant, Math.exp(parameters[0] - normaliser), kappas, 1 / kappas]);
+  out.set([constant, share, kappas, 1 / kappas]);
 }
