@@ -19,7 +19,7 @@ import { levelCount } from "../path/model.ts";
 import { type FlowFitJob, type FlowFitResult, LANES } from "./backend.ts";
 import type { ExactParts } from "./exact.ts";
 import type { PathBackend, PathEngine } from "./population.ts";
-import { populationWeights, systematicAncestors } from "./smc.ts";
+import { incrementSpread, populationWeights, systematicAncestors } from "./smc.ts";
 
 /** A square is counted up to this: rare collisions must not rule the line search. */
 const LARGEST_SQUARE = 400;
@@ -53,6 +53,8 @@ export function fitFlow(parts: ExactParts, backend: PathBackend, job: FlowFitJob
   const fit = new LevelFit(parts, engine, count, ridge);
   const explained = new Float64Array(K);
   const scale = new Float64Array(K);
+  const spread = new Float64Array(K);
+  let before: Float64Array = new Float64Array(count);
   for (let level = 0; level < K; level++) {
     if (level > 0) population.complete();
     const found = fit.fit(level, population.positions());
@@ -61,10 +63,14 @@ export function fitFlow(parts: ExactParts, backend: PathBackend, job: FlowFitJob
     flowTable(flow, level).set(found.table);
     engine.setFlow(level, found.table);
     population.advance(level);
+    const after = population.logWeights();
+    const now = populationWeights(after);
+    spread[level] = incrementSpread(now.weights, before, after);
+    before = after;
     const offset = random.uniform();
-    if (job.threshold === 0 || level === K - 1) continue;
-    const now = populationWeights(population.logWeights());
-    if (now.ess < job.threshold) population.resample(systematicAncestors(now.weights, offset));
+    if (now.ess >= job.threshold || level === K - 1) continue;
+    population.resample(systematicAncestors(now.weights, offset));
+    before = new Float64Array(count);
   }
   population.dispose();
   engine.dispose();
@@ -73,6 +79,7 @@ export function fitFlow(parts: ExactParts, backend: PathBackend, job: FlowFitJob
     flow,
     explained,
     scale,
+    spread,
     cost: {
       gradients: count * K * (perSample + 2),
       energies: fit.energies,

@@ -68,6 +68,8 @@ export interface IslandResult {
   readonly resampled: Int32Array;
   /** ESS fraction at each level before resampling, (K). Not a path ESS. */
   readonly ess: Float64Array;
+  /** Standard deviation of what each level adds to W (weighted), (K); retimePath uses it. */
+  readonly spread: Float64Array;
   /** Index of the prior draw that each sample descends from, (population). */
   readonly ancestors: Int32Array;
   /** Prior draws that have descendants with weight. */
@@ -95,6 +97,8 @@ export interface FlowFitResult {
   readonly flow: PairFlow;
   /** 1 − Var[increment with flow]/Var[without] (robust), for each level: what the flow explains. */
   readonly explained: Float64Array;
+  /** As in IslandResult, with the flow: where retimePath would put levels. */
+  readonly spread: Float64Array;
   /** The scale that the line search kept at each level: 1, 0.5 or 0. */
   readonly scale: Float64Array;
   readonly cost: PathCost;

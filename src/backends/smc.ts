@@ -35,6 +35,30 @@ export function populationWeights(
   };
 }
 
+/**
+ * Standard deviation of what a level added to the log-weights, under the weights it led to: samples
+ * that it killed do not count.
+ */
+export function incrementSpread(
+  weights: Float64Array,
+  before: Float64Array,
+  after: Float64Array,
+): number {
+  let total = 0;
+  let mean = 0;
+  for (let s = 0; s < weights.length; s++) {
+    if (!(weights[s] > 0)) continue;
+    total += weights[s];
+    mean += weights[s] * (after[s] - before[s]);
+  }
+  mean /= total;
+  let variance = 0;
+  for (let s = 0; s < weights.length; s++) {
+    if (weights[s] > 0) variance += weights[s] * (after[s] - before[s] - mean) ** 2;
+  }
+  return Math.sqrt(variance / total);
+}
+
 /** Systematic resampling: index i comes ⌊n w̃_i⌋ or ⌈n w̃_i⌉ times, n w̃_i on average; in rising order. */
 export function systematicAncestors(weights: Float64Array, offset: number): Int32Array {
   const n = weights.length;
@@ -63,11 +87,16 @@ export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJo
   const resampled: number[] = [];
   let ancestors = Int32Array.from({ length: n }, (_, s) => s);
   let logZ = 0;
+  const spread = new Float64Array(K);
+  let before: Float64Array = new Float64Array(n);
   for (let level = 0; level < K; level++) {
     population.advance(level);
     if (acceptance.length) acceptance[level] = population.accepted / n;
-    const now = populationWeights(population.logWeights());
+    const after = population.logWeights();
+    const now = populationWeights(after);
     ess[level] = now.ess;
+    spread[level] = incrementSpread(now.weights, before, after);
+    before = after;
     // One number a level, used or not, so that the threshold changes no later random number.
     const offset = random.uniform();
     if (now.ess >= job.threshold || level === K - 1) continue;
@@ -76,6 +105,7 @@ export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJo
     }
     const chosen = systematicAncestors(now.weights, offset);
     population.resample(chosen);
+    before = new Float64Array(n);
     ancestors = chosen.map((s) => ancestors[s]);
     logZ += now.logMean;
     resampled.push(level);
@@ -101,6 +131,7 @@ export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJo
     logZ: end.logMean,
     resampled: Int32Array.from(resampled),
     ess,
+    spread,
     ancestors,
     distinctAncestors: families.reduce((a, w) => a + (w > 0 ? 1 : 0), 0),
     effectiveAncestors: total ** 2 / families.reduce((a, w) => a + w * w, 0),

@@ -58,7 +58,7 @@ export interface ClusterPathOptions {
 }
 
 /**
- * s₂ and the exponent p of k → k^p for N particles: measured at N = 13 (1 and .45; robust .7 and .5)
+ * s₂ and the exponent p of k → k^p for N particles: measured at N = 13 (1 and .45; robust .8 and .48)
  * and N = 55 (.25 and 1), linear in log N between and beyond.
  */
 export function clusterRule(
@@ -66,7 +66,7 @@ export function clusterRule(
   variant: "tuned" | "robust",
 ): { priorVariance: number; confinementExponent: number } {
   const size = Math.log(particles / 13) / Math.log(55 / 13);
-  const [p13, s13] = variant === "tuned" ? [1, 0.45] : [0.7, 0.5];
+  const [p13, s13] = variant === "tuned" ? [1, 0.45] : [0.8, 0.48];
   return {
     priorVariance: s13 * (1 / s13) ** size,
     confinementExponent: Math.min(1, Math.max(0, p13 + (0.25 - p13) * size)),
