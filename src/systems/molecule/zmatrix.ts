@@ -136,8 +136,22 @@ export class ZMatrix {
     return value - sum / rows.length;
   }
 
-  /** z of positions; dihedrals within half a turn of their centres. */
-  fromCartesian(x: Float64Array, z: Float64Array): void {
+  /**
+   * z of positions; dihedrals within half a turn of their centres. A rotor of three ends numbered the
+   * other way round has two of them exchanged: they are identical atoms.
+   */
+  fromCartesian(positions: Float64Array, z: Float64Array): void {
+    const x = positions.slice();
+    for (const { rows: [first, second, third] } of this.rotors) {
+      if (third === undefined) continue;
+      const turn = (row: number) => {
+        const { atom, bond, angle } = this.rows[row];
+        return wrap(dihedral(x, atom, bond, angle, this.rows[first].atom), Math.PI);
+      };
+      if (turn(second) <= turn(third)) continue;
+      const [p, q] = [3 * this.rows[second].atom, 3 * this.rows[third].atom];
+      for (let a = 0; a < 3; a++) [x[p + a], x[q + a]] = [x[q + a], x[p + a]];
+    }
     this.rows.forEach((row, k) => {
       const [i, a] = [3 * row.atom, 3 * row.bond];
       z[this.bondAt(k)] = Math.hypot(x[i] - x[a], x[i + 1] - x[a + 1], x[i + 2] - x[a + 2]);
