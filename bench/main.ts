@@ -9,7 +9,7 @@ import { native } from "./native.ts";
 import { peak128 } from "./peak.ts";
 
 /** One file for each group, bench/<group>.ts with `run(report)`; loaded only when it runs. */
-const GROUPS = ["pair_energies", "molecule", "tanh", "gemm", "egnn", "pool", "training"];
+const GROUPS = ["pair_energies", "molecule", "tanh", "gemm", "egnn", "pool", "training", "smc"];
 
 interface Group {
   run(report: BenchReport): Promise<void>;

@@ -36,9 +36,6 @@ const KNOTS = {
     158, 161, 161],
 } as const;
 
-/** Fraction of the levels, at the end, over which depth, s, a and k are blended into the target's. */
-const BLEND = 0.2;
-
 export interface ClusterPathOptions {
   readonly kernel: PathKernelName;
   /** K. */
@@ -98,24 +95,21 @@ export function clusterPath(system: LennardJonesConfig, options: ClusterPathOpti
     (kernel === "adjusted" ? 1.5 : Math.min(1, (K / 100) ** -0.4));
   const at = Float64Array.from({ length: K }, (_, k) => k / (K - 1));
   const knots = (values: readonly number[]) => interpolateKnots(PLACES, values, at);
-  const blend = (values: Float64Array, end: number) =>
-    values.map((v, k) => {
-      const w = Math.max(0, (at[k] - (1 - BLEND)) / BLEND);
-      return v ** (1 - w) * end ** w;
-    });
-  const softness = blend(knots(KNOTS.softness), 4e-4);
+  // Between the last two knots everything goes to the target; the target itself has no soft core.
+  const softness = knots(KNOTS.softness);
   softness[K - 1] = 0;
-  const confinement = knots(KNOTS.confinement).map((k) => k ** confinementExponent);
   return {
     kernel,
     leapfrogs,
     levels: {
       kind: "pair_path",
       priorVariance,
-      depth: blend(knots(KNOTS.depth), 1).map((e) => system.epsilon * e),
-      attraction: blend(knots(KNOTS.attraction), 1),
+      depth: knots(KNOTS.depth).map((e) => system.epsilon * e),
+      attraction: knots(KNOTS.attraction),
       softness,
-      confinement: blend(confinement, 1).map((k) => system.oscillator * k),
+      confinement: knots(KNOTS.confinement).map((k) =>
+        system.oscillator * k ** confinementExponent
+      ),
     },
     stepSize: knots(KNOTS.stepSize).map((d) => stepFactor * d),
     friction: knots(KNOTS.friction),

@@ -1,0 +1,76 @@
+/**
+ * Sequential Monte Carlo on clusters, one core: gradient evaluations per second of whole islands (prior
+ * draws, random numbers, moves, weights, resampling, float64 energies at the end) against the raw pair
+ * kernel (bar: >= 0.7 without the pair flow, whose sweeps are no gradients), for both kernels.
+ */
+import { LANES } from "../src/backends/backend.ts";
+import { createExecutor } from "../src/backends/create.ts";
+import { loadKernels } from "../src/backends/wasm/module.ts";
+import type { LennardJonesConfig } from "../src/config/config.ts";
+import { RandomStream, Stream } from "../src/math/random.ts";
+import { clusterPath, type ClusterPathOptions } from "../src/path/cluster.ts";
+import { levelCount } from "../src/path/model.ts";
+import { identityFlow } from "../src/path/flow.ts";
+import { gradientsPerSample, type PathModel } from "../src/path/model.ts";
+import type { BenchReport } from "./harness.ts";
+
+const cluster = (particles: number): LennardJonesConfig => ({
+  kind: "lennard_jones",
+  particles,
+  epsilon: 2,
+  oscillator: 1,
+  softCore: { kind: "beutler", alpha: 0.5 },
+});
+
+const shapes: [number, number, ClusterPathOptions][] = [
+  [13, 1000, { kernel: "underdamped", levels: 100 }],
+  [13, 1000, { kernel: "adjusted", levels: 20, leapfrogs: 4 }],
+  [55, 200, { kernel: "underdamped", levels: 100 }],
+  [55, 200, { kernel: "adjusted", levels: 20, leapfrogs: 4 }],
+];
+
+export async function run(report: BenchReport): Promise<void> {
+  report("SMC: one core; gradient evaluations per second, against the raw pair kernel");
+  const { exports, memory } = await loadKernels();
+  for (const [particles, population, options] of shapes) {
+    const system = cluster(particles);
+    const path = clusterPath(system, options);
+    const gradients = population * gradientsPerSample(path);
+    const island = async (path: PathModel) => {
+      const executor = await createExecutor("wasm");
+      executor.prepare({ system, mint: null, julep: null, path });
+      return () => void executor.island({ seed: 1, island: 0, population, threshold: 0.7 });
+    };
+    const flow = identityFlow(levelCount(path), 900, 0.01);
+    const random = new RandomStream(1, Stream.test, 0);
+    const blocks = 16;
+    const size = 3 * particles;
+    const x = memory.alloc(16 * blocks * size);
+    const gradient = memory.alloc(16 * blocks * size);
+    const energies = memory.alloc(16 * blocks);
+    const parameters = memory.alloc(16);
+    const positions = memory.f32(x, blocks * size * LANES);
+    for (let a = 0; a < positions.length; a++) positions[a] = random.normal();
+    memory.f32(parameters, 3).set([2, 1, 0.5]);
+    const calls = Math.round(gradients / (blocks * LANES));
+    report.compare(`N=${particles} ${options.kernel}`, {
+      "SMC": await island(path),
+      "raw kernel": () => {
+        for (let call = 0; call < calls; call++) {
+          exports.pairEnergiesBatch(
+            2,
+            parameters,
+            x,
+            gradient,
+            energies,
+            particles,
+            3,
+            0.5,
+            blocks,
+          );
+        }
+      },
+      "SMC with pair flow": await island({ ...path, flow }),
+    }, { unit: "M gradients/s", work: gradients / 1e6 });
+  }
+}
