@@ -3,6 +3,12 @@ import { command, constant, type InferValue, message, object, option } from "@op
 import type { BackendName } from "../backends/backend.ts";
 import { selectBackend } from "../backends/select.ts";
 import { kernelModule, simdFeatures } from "../backends/wasm/module.ts";
+import {
+  type AdapterFacts,
+  adapterName,
+  findAdapter,
+  type FoundAdapter,
+} from "../backends/webgpu/adapter.ts";
 import { VERSION } from "../version.ts";
 import { printData } from "./output.ts";
 
@@ -38,13 +44,7 @@ export interface Findings {
   notes: string[];
 }
 
-export interface Adapter {
-  vendor: string;
-  architecture: string;
-  device: string;
-  description: string;
-  features: string[];
-}
+export type Adapter = AdapterFacts;
 
 /** Looks around. Never throws for something that is merely absent. */
 export async function examine(): Promise<Findings> {
@@ -57,7 +57,7 @@ export async function examine(): Promise<Findings> {
   if (simd && !kernels) {
     notes.push("the WebAssembly kernels are missing: in a checkout, run `deno task build`");
   }
-  notes.push("there is no WebGPU backend yet: the kernels run as WebAssembly on the cores");
+  notes.push(gpuNote(found));
   return {
     mintjulep: VERSION,
     deno: Deno.version.deno,
@@ -69,9 +69,9 @@ export async function examine(): Promise<Findings> {
     simd,
     relaxedSimd,
     kernels,
-    adapter: "adapter" in found ? found.adapter : null,
-    adapterMissing: "missing" in found ? found.missing : null,
-    backend: selectBackend("auto"),
+    adapter: found.adapter === null ? null : found.facts,
+    adapterMissing: found.adapter === null ? found.reason : null,
+    backend: (await selectBackend("auto")).backend,
     notes,
   };
 }
@@ -93,32 +93,14 @@ async function kernelsCompile(variant: "relaxed" | "plain"): Promise<boolean> {
   }
 }
 
-async function findAdapter(): Promise<{ adapter: Adapter } | { missing: string }> {
-  if (!("gpu" in navigator) || !navigator.gpu) {
-    return { missing: "this runtime has no navigator.gpu" };
+/** Why the GPU is not what "auto" takes, or what to know about it. */
+function gpuNote(found: FoundAdapter): string {
+  if (found.adapter === null) {
+    return `no GPU is used (${found.reason}): the kernels run as WebAssembly on the cores`;
   }
-  try {
-    const adapter = await navigator.gpu.requestAdapter();
-    if (adapter === null) return { missing: whyNoAdapter() };
-    const { vendor, architecture, device, description } = adapter.info;
-    const features = [...adapter.features].map(String).sort();
-    return { adapter: { vendor, architecture, device, description, features } };
-  } catch (error) {
-    return { missing: error instanceof Error ? error.message : String(error) };
-  }
-}
-
-function whyNoAdapter(): string {
-  if (Deno.build.os !== "linux") return "the system offers no adapter";
-  const library = "libvulkan.so.1";
-  try {
-    Deno.dlopen(library, {}).close();
-    return `${library} loads, but offers no device: no driver is installed ` +
-      `(Debian: mesa-vulkan-drivers has one in software)`;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) return "no adapter (--allow-ffi would tell more)";
-    return `${library} cannot be loaded (Debian: apt install libvulkan1 mesa-vulkan-drivers)`;
-  }
+  return found.facts.software
+    ? "the GPU adapter is software, for tests: WebAssembly on the cores is faster, so auto takes it"
+    : "auto takes the GPU where it has the kernels (--backend wasm: the cores)";
 }
 
 /** Prints the findings; 0 always: something missing is an answer, not a failure. */
@@ -132,8 +114,14 @@ export async function runDoctor(
 
 function readable(f: Findings): string {
   const adapter = f.adapter
-    ? [f.adapter.description, f.adapter.device, f.adapter.vendor].find((s) => s !== "") ?? "unnamed"
+    ? `${adapterName(f.adapter)}${f.adapter.software ? ", software" : ""}`
     : `none: ${f.adapterMissing}`;
+  const details = f.adapter
+    ? [
+      ["limits", Object.entries(f.adapter.limits).map(([k, v]) => `${k} ${v}`).join(", ")],
+      ["features", f.adapter.features.join(", ")],
+    ]
+    : [];
   const yes = (b: boolean) => b ? "yes" : "no";
   const rows = [
     ["mintjulep", f.mintjulep],
@@ -143,6 +131,7 @@ function readable(f: Findings): string {
     ["SIMD", `${yes(f.simd)}, relaxed: ${yes(f.relaxedSimd)}`],
     ["kernels", f.kernels ? "ready" : "missing"],
     ["GPU adapter", adapter],
+    ...details,
     ["backend", f.backend],
     ...f.notes.map((note) => ["note", note]),
   ];

@@ -1,5 +1,5 @@
 /** `sample`: weighted samples of a trained run to a .npz that numpy.load reads. */
-import { type BackendChoice, selectBackend } from "../backends/select.ts";
+import type { BackendChoice } from "../backends/select.ts";
 import { InputError } from "../errors.ts";
 import type { PdbAtoms } from "../io/pdb.ts";
 import { writeSamples } from "../io/samples.ts";
@@ -9,10 +9,10 @@ import { systematicResample } from "../sampling/resample.ts";
 import { createSystem } from "../systems/create.ts";
 import { elementSymbol } from "../systems/molecule/elements.ts";
 import type { System } from "../systems/system.ts";
-import { ExecutorPool } from "../workers/pool.ts";
 import { openRun } from "./directory.ts";
 import { type ForwardFigures, forwardFigures } from "./figures.ts";
 import { RunJobs } from "./jobs.ts";
+import { startPool } from "./machine.ts";
 import { type Progress, silent } from "./progress.ts";
 import { forward, samplerOf, stepsOf } from "./session.ts";
 
@@ -56,11 +56,7 @@ export async function sampleRun(dir: string, options: SampleOptions): Promise<Sa
   const steps = stepsOf(config, options.steps);
   progress.note(`system ${system.definition}`);
   progress.note(`hash ${system.hash}, seed ${seed}`);
-  await using pool = await ExecutorPool.start({
-    backend: selectBackend(options.backend),
-    workers: options.workers,
-    progress,
-  });
+  await using pool = await startPool(config, options);
   const jobs = new RunJobs(pool, config.system, options.signal);
   const sampler = samplerOf(config, system, state, jobs, progress);
   const drawn = await forward(sampler, samples, steps, seed);

@@ -1,5 +1,5 @@
 /** `evaluate`: exact weights, two-sided diagnostics and the control of a trained run. */
-import { type BackendChoice, selectBackend } from "../backends/select.ts";
+import type { BackendChoice } from "../backends/select.ts";
 import { readReference } from "../io/samples.ts";
 import type { PathCost } from "../backends/backend.ts";
 import type { RunConfig } from "../config/config.ts";
@@ -19,7 +19,6 @@ import { type NormaliserFigures, normaliserFigures } from "../mint/families.ts";
 import { missesLabellings } from "../mint/permutations.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
-import { ExecutorPool } from "../workers/pool.ts";
 import { files, openRun, type TrainingState, writeJson } from "./directory.ts";
 import {
   type ForwardFigures,
@@ -28,6 +27,7 @@ import {
   referenceFigures,
 } from "./figures.ts";
 import { RunJobs } from "./jobs.ts";
+import { startPool } from "./machine.ts";
 import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
 import {
@@ -130,10 +130,9 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
       samples,
     )
     : null;
-  const backend = selectBackend(options.backend);
   progress.note(`system ${system.definition}`);
   progress.note(`hash ${system.hash}`);
-  await using pool = await ExecutorPool.start({ backend, workers: options.workers, progress });
+  await using pool = await startPool(config, options);
   const jobs = new RunJobs(pool, config.system, signal);
   const sampler = samplerOf(config, system, state, jobs, progress);
 
@@ -169,7 +168,7 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
     hash: system.hash,
     preset: config.preset,
     method,
-    backend,
+    backend: pool.backend,
     workers: pool.workers,
     steps,
     seeds,

@@ -15,6 +15,7 @@ import { Stream } from "../math/random.ts";
 import type { MintModel } from "../mint/model.ts";
 import type { MintJobs } from "../mint/train.ts";
 import type { PathModel } from "../path/model.ts";
+import { mergeGradients, mergeTrajectories, splitGradients, splitTrajectories } from "./merge.ts";
 import type { RunTrajectories } from "../sampling/draw.ts";
 import type { RunChains, RunIslands, RunPaths } from "../sampling/path_draw.ts";
 import type { Job, Result } from "../workers/job.ts";
@@ -22,6 +23,9 @@ import type { ExecutorPool } from "../workers/pool.ts";
 
 /** Samples per Mint job: fixed, because the order of sums depends on it. */
 const MINT_CHUNK = 8 * LANES;
+
+/** Samples in one job of a GPU: enough to fill it, few enough to show progress. */
+const GPU_SAMPLES = 512;
 
 /** Jobs of one system on one pool; prepares the workers again whenever a model changes. */
 export class RunJobs implements MintJobs, JulepJobs {
@@ -118,12 +122,35 @@ export class RunJobs implements MintJobs, JulepJobs {
     await this.#prepare(this.mint, model);
     // A worker keeps activations for the gradient of its own trajectories.
     const revisit = jobs.some((job) => job.windows);
+    if (this.#pool.backend === "webgpu") return await this.#mergedTrajectories(jobs, onResult);
     return await this.#pool.map("trajectories", jobs, { signal: this.#signal, onResult, revisit });
+  }
+
+  async #mergedTrajectories(
+    jobs: TrajectoryJob[],
+    onResult?: (index: number, result: TrajectoryResult) => void,
+  ): Promise<TrajectoryResult[]> {
+    const merged = mergeTrajectories(jobs, GPU_SAMPLES);
+    const results: TrajectoryResult[] = [];
+    await this.#pool.forEach("trajectories", merged.map(({ job }) => job), (k, result) => {
+      splitTrajectories(merged[k], result).forEach((part, j) => {
+        results[merged[k].from + j] = part;
+        onResult?.(merged[k].from + j, part);
+      });
+    }, { signal: this.#signal });
+    return results;
   }
 
   /** JulepJobs: gradients along kept trajectories. */
   async gradients(model: JulepModel, jobs: Parameters<JulepJobs["gradients"]>[1]) {
     await this.#prepare(this.mint, model);
+    if (this.#pool.backend === "webgpu") {
+      const merged = mergeGradients(jobs);
+      const results = await this.#pool.map("trajectoryGradient", merged.map(({ job }) => job), {
+        signal: this.#signal,
+      });
+      return merged.flatMap((part, k) => splitGradients(part, results[k]));
+    }
     return await this.#pool.map("trajectoryGradient", jobs, {
       signal: this.#signal,
       revisit: true,

@@ -1,6 +1,5 @@
 /** `train`: both stages from a configuration to a folder of checkpoints, curves, metrics, report. */
-import { selectBackend } from "../backends/select.ts";
-import type { BackendChoice } from "../backends/select.ts";
+import { type BackendChoice, selectBackend } from "../backends/select.ts";
 import type { RunConfig } from "../config/config.ts";
 import { AbortedError, InputError } from "../errors.ts";
 import { ensureWritableDirectory } from "../io/atomic.ts";
@@ -21,6 +20,7 @@ import {
   writeJson,
 } from "./directory.ts";
 import { RunJobs } from "./jobs.ts";
+import { askedOf, isDeviceLost, startPool } from "./machine.ts";
 import { measure, type Metrics } from "./metrics.ts";
 import { makePath, mintOfRun } from "./path.ts";
 import { type Progress, silent } from "./progress.ts";
@@ -50,7 +50,7 @@ export interface TrainSummary extends Metrics {
 export async function train(config: RunConfig, options: TrainOptions): Promise<TrainSummary> {
   const { out } = options;
   const system = createSystem(config.system); // refuses bad physics before anything is written
-  selectBackend(options.backend);
+  await selectBackend(options.backend, askedOf(config));
   if (!options.overwrite && await exists(files.config(out))) {
     throw new InputError(
       `${out} already holds a run: continue it with "mintjulep train ${out} --resume", ` +
@@ -106,11 +106,8 @@ async function run(
   const start = performance.now();
   progress.note(`system ${system.definition}`);
   progress.note(`hash ${system.hash}, seed ${config.seed}`);
-  await using pool = await ExecutorPool.start({
-    backend: selectBackend(options.backend),
-    workers: options.workers,
-    progress,
-  });
+  await using pools = new AsyncDisposableStack();
+  let pool = pools.use(await startPool(config, options));
   const state = resumed ?? initialState(config, system);
   const save = async () => {
     await saveTraining(out, config, state);
@@ -121,14 +118,32 @@ async function run(
     });
   };
   const finished = state.stage === "done";
-  try {
+  const stages = async () => {
     if (state.stage === "mint") await mintStage(config, system, state, pool, save, options);
     if (state.stage === "julep" && (config.path || config.chains)) {
       await pathStage(config, system, state, pool, options);
     }
     if (state.stage === "julep") await julepStage(config, system, state, pool, save, options);
+  };
+  try {
+    try {
+      await stages();
+    } catch (error) {
+      if (!isDeviceLost(error) || options.backend !== "auto") throw error;
+      // The device could not be opened again: the state is whole, the cores take over.
+      progress.note(`${error.message}; going on with WebAssembly`);
+      pool = pools.use(await startPool(config, { ...options, backend: "wasm" }));
+      await stages();
+    }
   } catch (error) {
     progress.end();
+    if (isDeviceLost(error)) {
+      await save();
+      throw new InputError(
+        `${error.message}. Nothing is lost: mintjulep train ${out} --resume goes on from here ` +
+          "(--backend auto does so by itself)",
+      );
+    }
     if (error instanceof AbortedError) {
       await save();
       progress.note(`stopped; continue with: mintjulep train ${out} --resume`);

@@ -16,6 +16,7 @@ import {
   type MintGradientJob,
   type PriorDraw,
   type Problem,
+  type SampleRange,
   type TrajectoryJob,
   type TrajectoryResult,
 } from "../backend.ts";
@@ -34,7 +35,7 @@ export interface WebGpuOptions extends DeviceOptions {
 }
 
 /** Stored trajectories on the device; what the caller holds is its number. */
-interface Kept {
+interface Kept extends SampleRange {
   readonly batches: readonly KeptBatch[];
 }
 
@@ -120,7 +121,7 @@ export class WebGpuExecutor implements Executor {
 
   async energies(job: EnergyJob): Promise<{ energies: Float64Array; gradients: Float64Array }> {
     const { system } = this.#parts;
-    const missing = missingOnGpu({ system: system.pairKernel.kind });
+    const missing = missingOnGpu({ molecule: system.pairKernel.kind === 3 });
     if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
     const { values, gradients } = await this.#alone(() =>
       this.#kernels.pairEnergies(system, Float32Array.from(job.positions), job.count, job.t)
@@ -133,7 +134,7 @@ export class WebGpuExecutor implements Executor {
     if (this.#julep) return this.#julep;
     const { system, mixture, transport: julep } = this.#parts;
     const mint = mixture.model;
-    const missing = missingOnGpu({ system: system.pairKernel.kind, mint, julep });
+    const missing = missingOnGpu({ molecule: system.pairKernel.kind === 3, mint, julep });
     if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
     this.#julep = new GpuJulep(this.#kernels, { system, mint, julep });
     return this.#julep;
@@ -200,7 +201,7 @@ export class WebGpuExecutor implements Executor {
       ...parts.pathWeights(prior, target, ratios, count, drawn?.logDensity),
     };
     if (!job.keep) return result;
-    this.#remember(store, { batches });
+    this.#remember(store, { seed: job.seed, first: job.first, count, batches });
     return {
       ...result,
       increments,
@@ -252,7 +253,9 @@ export class WebGpuExecutor implements Executor {
       throw new Error("the webgpu backend takes gradients along trajectories it kept itself");
     }
     const kept = this.#kept.get(job.states[0]);
-    if (kept) return kept;
+    if (
+      kept?.seed === job.seed && kept.first === job.first && kept.count === job.count
+    ) return kept;
     const { seed, first, count, times } = job;
     const path = { seed, first, count, times, direction: "forward", keep: true } as const;
     const again = await this.#trajectories(path);
