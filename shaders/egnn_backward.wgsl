@@ -2,7 +2,9 @@
 // Gradient of Σ ⟨adjoint, outputs⟩ over a batch; every workgroup takes `per_group` states, in order.
 
 struct Job {
+  /** States in all. */
   states: u32,
+  /** States of one workgroup. */
   per_group: u32,
   /** Numbers in a slot. */
   slot_size: u32,

@@ -13,7 +13,9 @@ struct Job {
   offset: u32,
   /** T. */
   steps: u32,
+  /** First visit of this dispatch. */
   visit_from: u32,
+  /** Visit it stops before. */
   visit_to: u32,
   /** 1: from t = 0 by k⁺; 0: from t = 1 by k⁻. */
   forward: u32,

@@ -11,9 +11,11 @@ struct Job {
   steps: u32,
   /** Items in all. */
   items: u32,
-  /** Items of one workgroup, and which of them this dispatch does. */
+  /** Items of one workgroup. */
   per_group: u32,
+  /** First item of each workgroup that this dispatch does. */
   item_from: u32,
+  /** Item of each workgroup it stops before. */
   item_to: u32,
   /** Numbers in a slot. */
   slot_size: u32,

@@ -2,6 +2,7 @@
 // e^{τA}x − x of a batch, its derivative along log τ contracted with g, and the adjoint of H and s.
 
 struct Job {
+  /** τ. */
   tau: f32,
   /** Always 0; see rolled(). */
   zero: u32,

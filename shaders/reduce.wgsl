@@ -5,6 +5,7 @@
 struct Job {
   /** Numbers in a slot. */
   slot_size: u32,
+  /** How many slots. */
   slots: u32,
 }
 

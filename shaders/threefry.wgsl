@@ -2,7 +2,9 @@
 // Words and normals of counters (sample, first + p), one thread for each counter.
 
 struct Job {
+  /** Key of the random numbers. */
   key: vec2<u32>,
+  /** First word of all counters. */
   sample: u32,
   /** First counter. */
   first: u32,

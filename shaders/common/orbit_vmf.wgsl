@@ -115,10 +115,13 @@ fn orbit_plane(k: u32, g: u32) -> Orbit {
   );
 }
 
-/** A singular value decomposition C = U diag(s) Vᵀ, s₁ ≥ s₂ ≥ s₃; columns. */
+/** A singular value decomposition C = U diag(s) Vᵀ. */
 struct Svd {
+  /** U, orthogonal. */
   u: mat3x3<f32>,
+  /** s₁ ≥ s₂ ≥ s₃. */
   s: vec3<f32>,
+  /** V, orthogonal. */
   v: mat3x3<f32>,
 }
 

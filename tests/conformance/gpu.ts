@@ -7,6 +7,11 @@ const found = await findAdapter();
 /** Why there is no GPU here; null: there is one, in software or not. */
 export const gpuUnavailable = found.adapter === null ? found.reason : null;
 
+/** Set by mutation_test.ts: JSON [from, to], replaced in the text of every shader. */
+export const mutationVariable = "MINTJULEP_TEST_MUTATION";
+const mutation: [string, string] | null = JSON.parse(Deno.env.get(mutationVariable) ?? "null");
+const mutate = mutation ? (_: string, code: string) => code.replaceAll(...mutation) : undefined;
+
 const variants: Record<string, DeviceOptions> = {
   "webgpu": {},
   "webgpu, default limits": { defaultLimits: true },
@@ -16,7 +21,8 @@ const devices = new Map<string, Promise<GpuKernels>>();
 /** Kernels on a device that all tests of a file share: compiling takes long on software Vulkan. */
 export function gpuKernels(options: DeviceOptions = {}): Promise<GpuKernels> {
   const key = JSON.stringify(options);
-  const known = devices.get(key) ?? GpuDevice.open(options).then((d) => new GpuKernels(d));
+  const known = devices.get(key) ??
+    GpuDevice.open({ ...options, mutate }).then((d) => new GpuKernels(d));
   devices.set(key, known);
   return known;
 }

@@ -286,7 +286,6 @@ export class GpuDevice {
     this.#destroyed = true;
     for (const buffer of this.#buffers.values()) buffer.destroy();
     this.#buffers.clear();
-    this.#kernels.clear();
     this.#device.destroy();
   }
 }

@@ -1,0 +1,42 @@
+/** The suite must fail when a shader is wrong: a flipped sign in each of these makes it fail. */
+import assert from "node:assert/strict";
+import { shaders } from "../../src/backends/webgpu/shaders.gen.ts";
+import { gpuTest, mutationVariable } from "../conformance/gpu.ts";
+
+const root = new URL("../../", import.meta.url);
+
+/** Kernel's test file, tests to run in it, shared part, text, and what it becomes. */
+const mutations: [string, string, string, string, string][] = [
+  ["pair_energies", "beutler.*webgpu\\)", "pair_energies", "-12.0 * qr2", "12.0 * qr2"],
+  ["pair_energies", "well, n = 2.*webgpu\\)", "pair_energies", "4.0 * PAIR.w", "-4.0 * PAIR.w"],
+  ["threefry", "webgpu\\)", "threefry", "(x << r) |", "(x << r) &"],
+  ["orbit_vmf", "N=4, sharp.*webgpu\\)", "orbit_vmf", "by_m.y - by_p.y", "by_m.y + by_p.y"],
+  ["matrix_exponential", "webgpu\\)", "matrix_exponential", "m[q] = tau *", "m[q] = -tau *"],
+];
+
+for (const [file, filter, part, from, to] of mutations) {
+  gpuTest(`mutated shader: ${file} with "${to}" fails its conformance test`, async () => {
+    assert.ok(shaders[`common/${part}`].includes(from), `"${from}" is in the shader`);
+    const run = async (mutation: string) => {
+      const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          "test",
+          "-A",
+          "--no-check",
+          `tests/conformance/${file}_test.ts`,
+          "--filter",
+          `/${filter}/`,
+        ],
+        cwd: root,
+        env: { [mutationVariable]: mutation, NO_COLOR: "1" },
+        stderr: "null",
+      }).output();
+      return { code, text: new TextDecoder().decode(stdout) };
+    };
+    const wrong = await run(JSON.stringify([from, to]));
+    assert.equal(wrong.code, 1);
+    // It ran, and the comparison failed: not the compiler.
+    assert.match(wrong.text, /AssertionError/);
+    assert.doesNotMatch(wrong.text, /GpuError/);
+  });
+}

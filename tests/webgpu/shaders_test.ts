@@ -1,0 +1,73 @@
+/** The WGSL itself: what the compiler says of it, and that every field of a structure is explained. */
+import assert from "node:assert/strict";
+import { composeShader, kernelNames, partsOf } from "../../src/backends/webgpu/shader.ts";
+import { shaders } from "../../src/backends/webgpu/shaders.gen.ts";
+import { plainConstants, problemConstants } from "../../src/backends/webgpu/constants.ts";
+import { preset } from "../../src/config/presets.ts";
+import { initialiseJulep } from "../../src/julep/train.ts";
+import { initialiseMint } from "../../src/mint/start.ts";
+import { createSystem } from "../../src/systems/create.ts";
+import { gpuTest } from "../conformance/gpu.ts";
+
+/** Constants of two problems that differ in every switch. */
+function problems() {
+  return ["dw4", "lj13"].map((name) => {
+    const config = preset(name);
+    config.mint.components = name === "dw4" ? 3 : 0;
+    config.mint.starts = 4;
+    config.julep.network.enabled = name === "dw4";
+    config.julep.gauge = name === "dw4" ? "anchor" : "centre_of_mass";
+    const system = createSystem(config.system);
+    const mint = initialiseMint(system, config.mint, 1);
+    const julep = initialiseJulep(system, config.julep, 1);
+    return (purpose: "trajectories" | "gradient") =>
+      problemConstants({ system, mint, julep, purpose, rolled: name === "dw4" }).text;
+  });
+}
+
+gpuTest("WGSL lint: the compiler has no error and no warning, for every kernel", async () => {
+  const adapter = await navigator.gpu.requestAdapter();
+  const device = await adapter!.requestDevice({ label: "lint" });
+  for (const constants of problems()) {
+    for (const name of kernelNames) {
+      const plain = partsOf(name).every((part) => part !== "group");
+      const purpose = /backward|gradient|exponential/.test(name) ? "gradient" : "trajectories";
+      const text = plain ? plainConstants : constants(purpose);
+      for (const scratch of ["workgroup", "buffer"] as const) {
+        const { code } = composeShader(name, text, scratch);
+        device.pushErrorScope("validation");
+        const module = device.createShaderModule({ label: name, code });
+        const { messages } = await module.getCompilationInfo();
+        const lines = code.split("\n");
+        const said = messages.map((m) =>
+          `${name}: ${m.type}: ${m.message}\n${lines[m.lineNum - 1]}`
+        );
+        assert.deepEqual(said, []);
+        const error = await device.popErrorScope();
+        assert.equal(error, null, `${name}: ${error?.message}`);
+      }
+    }
+  }
+  device.destroy();
+});
+
+Deno.test("every kernel and every shared part is used and begins with what it is", () => {
+  const used = new Set(kernelNames.flatMap(partsOf));
+  for (const [name, text] of Object.entries(shaders)) {
+    assert.match(text, /^\/\/ /, `${name} begins with a comment`);
+    if (name.startsWith("common/")) assert.ok(used.has(name.slice("common/".length)), name);
+  }
+});
+
+Deno.test("every field of a structure has a comment", () => {
+  for (const [name, text] of Object.entries(shaders)) {
+    for (const [, body] of text.matchAll(/\bstruct \w+ \{\n(.*?)\n\}/gs)) {
+      let before = "";
+      for (const line of body.split("\n")) {
+        const field = /^\s*(\w+):/.exec(line)?.[1];
+        if (field) assert.match(before, /\*\/\s*$/, `shaders/${name}.wgsl: ${field}`);
+        before = line;
+      }
+    }
+  }
+});
