@@ -8,7 +8,7 @@ import { initialiseJulep, JulepTraining } from "../julep/train.ts";
 import { initialiseMint } from "../mint/start.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
-import { ExecutorPool } from "../workers/pool.ts";
+import type { ExecutorPool } from "../workers/pool.ts";
 import {
   exists,
   files,

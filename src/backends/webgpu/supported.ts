@@ -4,7 +4,7 @@
 export interface Asked {
   /** The system is a molecule. */
   readonly molecule?: boolean;
-  readonly mint?: { readonly family: string } | null;
+  readonly mint?: { readonly family: string; readonly components?: number } | null;
   readonly julep?: { readonly diffusion?: { readonly kind: string } } | null;
   /** Annealing paths (src/path). */
   readonly path?: boolean;
@@ -15,7 +15,8 @@ const families = ["orbit_vmf"];
 /** Completes "the webgpu backend ..."; null where everything is there. */
 export function missingOnGpu({ molecule, mint, julep, path }: Asked): string | null {
   if (molecule) return "has no kernel for the energy of molecules";
-  if (mint && !families.includes(mint.family)) {
+  // Without components there is only the broad part, which is of no family.
+  if (mint && mint.components !== 0 && !families.includes(mint.family)) {
     return `has no kernel for mint.family "${mint.family}" (it has ${families.join(", ")})`;
   }
   if (path) return "has no kernel for annealing paths";
