@@ -12,6 +12,7 @@ import { INTERRUPTED } from "./interrupt.ts";
 import { energyCommand, inspectCommand, runEnergy, runInspect } from "./molecule.ts";
 import { oneLine, printData, printNotice } from "./output.ts";
 import { runSample, sampleCommand } from "./sample.ts";
+import { runTable1, table1Command } from "./table1.ts";
 import { runTrain, trainCommand } from "./train.ts";
 
 const NAME = "mintjulep";
@@ -21,6 +22,7 @@ const commands = or(
   evaluateCommand,
   inspectCommand,
   energyCommand,
+  table1Command,
   doctorCommand,
 );
 type Command = InferValue<typeof commands>;
@@ -62,6 +64,8 @@ function dispatch(parsed: Command): Promise<number> {
       return runInspect(parsed);
     case "energy":
       return runEnergy(parsed);
+    case "table1":
+      return runTable1(parsed);
     case "doctor":
       return runDoctor(parsed);
   }
@@ -70,7 +74,7 @@ function dispatch(parsed: Command): Promise<number> {
 function parse(args: readonly string[]): Command {
   if (args.length === 0) {
     throw new InputError(
-      "which command? train, sample, evaluate, inspect, energy or doctor (see --help)",
+      "which command? train, sample, evaluate, inspect, energy, table1 or doctor (see --help)",
     );
   }
   return runParserSync(commands, NAME, [...args], {

@@ -113,7 +113,7 @@ function withPath(
 
 /** Width of the Gaussian prior and ∫ε: from the width of the target, by kind of system. */
 const scales = {
-  double_well: { prior: { pis: 1, dds: 2 }, stepSize: { pis: 4, dds: 20 } },
+  double_well: { prior: { pis: 1, dds: 2 }, stepSize: { pis: 4, dds: 5 } },
   lennard_jones: { prior: { pis: 0.5, dds: 1 }, stepSize: { pis: 1, dds: 5 } },
 } as const;
 
@@ -140,8 +140,8 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
       grid: "uniform",
       loss: "total",
       tilt: 0,
-      gradientFraction: 1,
-      forceClip: 100,
+      gradientFraction: 0.25,
+      forceClip: 20,
       network: { ...config.julep.network, drift: true, evenDrift: false, matrix: "none" },
       stepSize: { ...config.julep.stepSize, initial: stepSize[kind], learn: false },
       diffusion: { kind, targetForce: true, finalStepSize: 0.02 },

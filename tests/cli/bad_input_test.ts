@@ -5,7 +5,7 @@ import { assertRefused, contents, inFolder, mintjulep, trainArgs } from "./comma
 
 /** Arguments, with DIR standing for a folder with the files below; what the line must say. */
 const cases: [string, RegExp][] = [
-  ["", /which command\? train, sample, evaluate, inspect, energy or doctor/],
+  ["", /which command\? train, sample, evaluate, inspect, energy, table1 or doctor/],
   ["brew", /unexpected option or subcommand: `brew`/],
   ["--verbose", /`--verbose`/],
   ["train", /train needs a preset or a JSON file/],
@@ -97,6 +97,10 @@ const cases: [string, RegExp][] = [
   ["evaluate DIR --samples 5 --seeds -2 --json", /--seeds must be .*, got -2$/],
   ["evaluate DIR --samples 5 --reference", /`--reference` requires/],
   ["evaluate DIR/file --samples 5 --json", /file/],
+  ["table1", /missing option `--out`/],
+  ["table1 --out DIR/new --preset lj38", /lj38/],
+  ["table1 --out DIR/new --row cnf", /cnf/],
+  ["table1 --out DIR/file", /cannot write .*file: .*in the way|not a folder/],
   ["doctor --jsonn", /`--jsonn`/],
   ["doctor everything", /`everything`/],
 ];

@@ -120,3 +120,27 @@ Deno.test("--method adjusted: what does not fit a path is refused in one line", 
     }
   });
 });
+
+Deno.test("table1: the chains' states are the reference; a finished row is not run again", async () => {
+  await inFolder(async (dir) => {
+    const args = ["table1", "--out", dir, "--quick", "--samples", "64", "--preset", "dw4"];
+    const first = await succeeded(...args, "--row", "mcmc", "--row", "ais");
+    assert.match(first, /^\| HMC chains \| – \|/m);
+    assert.match(first, /^\| annealed importance sampling \| – \| [\d.]+ %/m);
+    assert.match(first, /log Z 31\.053527/);
+    assert.equal(await Deno.readTextFile(join(dir, "table1.md")), first);
+    const table = JSON.parse(await Deno.readTextFile(join(dir, "table1.json")));
+    const [chains, ais] = table.systems[0].results;
+    assert.equal(chains.essOf, "chains");
+    assert.ok(ais.essFromReference > 0, "backward from the chains' states");
+    assert.equal(ais.energyEvaluationsPerSample, 1001);
+
+    const file = join(dir, "dw4", "ais", "evaluation.json");
+    const before = (await Deno.stat(file)).mtime!.getTime();
+    assert.equal(await succeeded(...args, "--row", "mcmc", "--row", "ais"), first);
+    assert.equal((await Deno.stat(file)).mtime!.getTime(), before);
+    // Other settings are another row.
+    await succeeded(...args, "--row", "ais", "--seed", "3");
+    assert.ok((await Deno.stat(file)).mtime!.getTime() > before);
+  });
+});
