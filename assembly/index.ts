@@ -15,6 +15,7 @@ export {
 } from "./mint_prior";
 export { moleculeEnergiesBatch } from "./molecule_energies";
 export { pairEnergiesBatch } from "./pair_energies";
+export { pairVelocityBatch } from "./pair_velocity";
 export { julepGradient, julepScratchBytes, julepTapeBytes, julepTrajectories } from "./julep";
 export { clipForces, levelEnergies } from "./level_energy";
 export { pairFlowBatch } from "./pair_flow";

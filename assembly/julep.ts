@@ -10,8 +10,9 @@
 // The float64 oracle is src/backends/reference/julep.ts.
 import { fma, fnma, LANES, VEC } from "./simd";
 import { normals } from "./threefry";
-import { pairEnergies } from "./pair_energies";
 import { mintPrior } from "./mint_prior";
+import { pairEnergies, softLennardJones } from "./pair_energies";
+import { pairVelocity } from "./pair_velocity";
 import { beginGradient, egnnBackward, egnnForward, egnnTapeBytes, endGradient } from "./egnn";
 import {
   addExponentialAdjoint, addExponentialDisplacement, exponentialRate, exponentialScratchBytes,
@@ -25,8 +26,8 @@ class JulepJob {
   steps: i32;
   /** 0: particle 0 stays at the origin; 1: the centre of mass does. */
   gauge: i32;
-  /** Per-particle clip of the force; 0: none. */
-  clip: f32;
+  /** Per-particle clip of the force at each state, f32[T + 1]; 0: none. */
+  clips: usize;
   pairKind: i32;
   pairParameters: usize;
   prior: usize;
@@ -52,12 +53,19 @@ class JulepJob {
   /** One tape, for the gradient of states whose tapes were not kept, and a tape's size. */
   tape: usize;
   tapeBytes: i32;
+  /** f32[4] a state (ε, s, a, k of softLennardJones; not read at t = 0); 0: U_t of the system. */
+  levels: usize;
+  /** Tables of pair_velocity.ts, one a state; 0: no pair drift. */
+  velocities: usize;
+  cells: i32;
+  inverseWidth: f32;
 }
 
 /** Bytes of JulepJob.scratch. */
 export function julepScratchBytes(N: i32, n: i32, C: i32): i32 {
   const state = N * n + netSize(N, n, C);
-  return (2 * (state + N * n) + 4 * N * n + netSize(N, n, C)) * 16 + exponentialScratchBytes(n, C);
+  return (2 * (state + 2 * N * n) + 4 * N * n + netSize(N, n, C)) * 16 +
+    exponentialScratchBytes(n, C);
 }
 
 /**
@@ -106,7 +114,11 @@ function forceAt(job: JulepJob, x: usize, j: i32, force: usize, gradient: usize)
   const t = load<f32>(job.times + (<usize>j << 2));
   let u = f32x4.splat(0);
   for (let a = 0; a < size; a++) v128.store(at(force, a), u);
-  if (j < job.steps) {
+  const ownLevels = job.levels != 0;
+  if (ownLevels && j > 0) {
+    u = softLennardJones(job.levels + (<usize>j << 4), x, gradient, N);
+    for (let a = 0; a < size; a++) v128.store(at(force, a), f32x4.neg(v128.load(at(gradient, a))));
+  } else if (j < job.steps) {
     const weight = f32x4.splat(1 - t);
     const logDensity = mintPrior(job.prior, x, gradient, job.priorScratch);
     u = fnma(weight, logDensity, u);
@@ -114,7 +126,7 @@ function forceAt(job: JulepJob, x: usize, j: i32, force: usize, gradient: usize)
       v128.store(at(force, a), f32x4.mul(weight, v128.load(at(gradient, a))));
     }
   }
-  if (j > 0) {
+  if (j > 0 && !ownLevels) {
     const weight = f32x4.splat(t);
     const energy = pairEnergies(job.pairKind, job.pairParameters, x, gradient, N, n, t);
     u = fma(weight, energy, u);
@@ -123,8 +135,9 @@ function forceAt(job: JulepJob, x: usize, j: i32, force: usize, gradient: usize)
       v128.store(p, fnma(weight, v128.load(at(gradient, a)), v128.load(p)));
     }
   }
-  if (job.clip > 0) {
-    const inverse = f32x4.splat(1 / (job.clip * job.clip));
+  const clip = load<f32>(job.clips + (<usize>j << 2));
+  if (clip > 0) {
+    const inverse = f32x4.splat(1 / (clip * clip));
     const one = f32x4.splat(1);
     for (let i = 0; i < N; i++) {
       let norm = f32x4.splat(0);
@@ -182,10 +195,18 @@ function networkAt(job: JulepJob, x: usize, t: v128, net: usize, tape: usize): v
   return tapes + <usize>(j - first) * bytes;
 }
 
+/** The fitted pair drift at state j. */
+// @ts-ignore: decorator
+@inline function velocityAt(job: JulepJob, x: usize, j: i32, velocity: usize): void {
+  if (!job.velocities) return;
+  const table = job.velocities + ((<usize>j * <usize>(job.cells + 1)) << 2);
+  pairVelocity(x, job.particles, job.dimension, table, job.cells, job.inverseWidth, velocity);
+}
+
 /** D⁺ (sign = +1) or D⁻ (sign = −1) of a step of duration dt and step size eps. */
 function displacement(
-  job: JulepJob, x: usize, force: usize, net: usize, sign: f32, dt: f32, eps: f32, out: usize,
-  exponentialScratch: usize,
+  job: JulepJob, x: usize, force: usize, velocity: usize, net: usize, sign: f32, dt: f32, eps: f32,
+  out: usize, exponentialScratch: usize,
 ): void {
   const N = job.particles;
   const n = job.dimension;
@@ -194,6 +215,13 @@ function displacement(
   const h = f32x4.splat(eps * dt);
   for (let a = 0; a < size; a++) {
     v128.store(at(out, a), f32x4.mul(h, v128.load(at(force, a))));
+  }
+  if (job.velocities) {
+    const time = f32x4.splat(sign * dt);
+    for (let a = 0; a < size; a++) {
+      const p = at(out, a);
+      v128.store(p, fma(time, v128.load(at(velocity, a)), v128.load(p)));
+    }
   }
   if (!job.network) return;
   const odd = f32x4.splat(sign * eps * dt);
@@ -239,10 +267,12 @@ export function julepTrajectories(
   const perStep = Math.ceil(<f64>size / 2) as u32;
   let here = job.scratch;
   let hereForce = at(here, size);
-  let hereNet = at(hereForce, size);
+  let hereVelocity = at(hereForce, size);
+  let hereNet = at(hereVelocity, size);
   let there = at(hereNet, netSize(N, n, C));
   let thereForce = at(there, size);
-  let thereNet = at(thereForce, size);
+  let thereVelocity = at(thereForce, size);
+  let thereNet = at(thereVelocity, size);
   const noise = at(thereNet, netSize(N, n, C));
   const move = at(noise, size);
   const back = at(move, size);
@@ -261,6 +291,7 @@ export function julepTrajectories(
     memory.copy(here, x + block * bytes, bytes);
     const start = job.forward ? 0 : T;
     let u = forceAt(job, here, start, hereForce, gradient);
+    velocityAt(job, here, start, hereVelocity);
     if (job.network) {
       networkAt(
         job, here, f32x4.splat(load<f32>(job.times + (<usize>start << 2))), hereNet,
@@ -280,7 +311,9 @@ export function julepTrajectories(
       const inverseSigma = f32x4.splat(<f32>(1.0 / Math.sqrt(2.0 * <f64>eps * <f64>dt)));
       normals(noise, size, job.key0, job.key1, sample, <u32>step * perStep);
       project(noise, N, n, job.gauge);
-      displacement(job, here, hereForce, hereNet, sign, dt, eps, move, exponentialScratch);
+      displacement(
+        job, here, hereForce, hereVelocity, hereNet, sign, dt, eps, move, exponentialScratch,
+      );
       let drawn = f32x4.splat(0);
       for (let a = 0; a < size; a++) {
         const z = v128.load(at(noise, a));
@@ -290,13 +323,16 @@ export function julepTrajectories(
         v128.store(at(there, a), f32x4.add(v128.load(at(here, a)), d));
       }
       const uNext = forceAt(job, there, next, thereForce, gradient);
+      velocityAt(job, there, next, thereVelocity);
       if (job.network) {
         networkAt(
           job, there, f32x4.splat(load<f32>(job.times + (<usize>next << 2))), thereNet,
           tapeAt(tapes, windows, next, tapeBytes),
         );
       }
-      displacement(job, there, thereForce, thereNet, -sign, dt, eps, back, exponentialScratch);
+      displacement(
+        job, there, thereForce, thereVelocity, thereNet, -sign, dt, eps, back, exponentialScratch,
+      );
       let returned = f32x4.splat(0);
       for (let a = 0; a < size; a++) {
         const r = f32x4.mul(
@@ -317,6 +353,7 @@ export function julepTrajectories(
       u = uNext;
       let swap = here; here = there; there = swap;
       swap = hereForce; hereForce = thereForce; thereForce = swap;
+      swap = hereVelocity; hereVelocity = thereVelocity; thereVelocity = swap;
       swap = hereNet; hereNet = thereNet; thereNet = swap;
       if (states) {
         memory.copy(states + (<usize>(next * blocks + block)) * bytes, here, bytes);
@@ -343,15 +380,15 @@ export function julepTrajectories(
  * `from` and `to` bound the step in time; x is the state the kernel is evaluated at.
  */
 function kernelAdjoint(
-  job: JulepJob, x: usize, force: usize, net: usize, from: usize, to: usize, direction: f32,
-  dt: f32, eps: f32, kappa: v128, stepKappa: v128, adjoint: usize, work: usize, after: usize,
+  job: JulepJob, x: usize, force: usize, velocity: usize, net: usize, from: usize, to: usize,
+  direction: f32, dt: f32, eps: f32, kappa: v128, stepKappa: v128, adjoint: usize, work: usize, after: usize,
   exponentialScratch: usize,
 ): f64 {
   const N = job.particles;
   const n = job.dimension;
   const C = job.channels;
   const size = N * n;
-  displacement(job, x, force, net, direction, dt, eps, work, exponentialScratch);
+  displacement(job, x, force, velocity, net, direction, dt, eps, work, exponentialScratch);
   const sign = f32x4.splat(direction);
   const hasNetwork = job.network != 0;
   const hasMatrix = hasNetwork && C > 0;
@@ -361,6 +398,7 @@ function kernelAdjoint(
   const networkSlope = f32x4.mul(kappa, slope);
   const odd = f32x4.splat(direction * h);
   const even = f32x4.splat(h);
+  const time = f32x4.splat(direction * dt);
   let square = f32x4.splat(0);
   let along = f32x4.splat(0);
   for (let a = 0; a < size; a++) {
@@ -380,7 +418,9 @@ function kernelAdjoint(
       v128.store(c, fma(even, g, v128.load(c)));
       // e^{±hA} x, for the last term of ∂D/∂log ε.
       if (hasMatrix) {
-        v128.store(at(after, a), f32x4.add(v128.load(at(x, a)), f32x4.sub(moved, linear)));
+        let turned = f32x4.sub(moved, linear);
+        if (job.velocities) turned = fnma(time, v128.load(at(velocity, a)), turned);
+        v128.store(at(after, a), f32x4.add(v128.load(at(x, a)), turned));
       }
     }
     along = fma(r, linear, along);
@@ -422,7 +462,8 @@ export function julepGradient(
   const adjoint = at(job.scratch, outputs);
   const work = at(adjoint, outputs);
   const after = at(work, size);
-  const exponentialScratch = at(after, size);
+  const velocity = at(after, size);
+  const exponentialScratch = at(velocity, size);
   const zero = f32x4.splat(0);
   if (job.network) beginGradient(job.network, job.networkScratch);
   for (let block = 0; block < blocks; block++) {
@@ -432,6 +473,7 @@ export function julepGradient(
       const x = states + (<usize>(j * blocks + block)) * bytes;
       const force = forces + (<usize>(j * blocks + block)) * bytes;
       const t = f32x4.splat(load<f32>(job.times + (<usize>j << 2)));
+      velocityAt(job, x, j, velocity);
       let net = job.scratch;
       let tape = job.tape;
       if (job.network) {
@@ -447,7 +489,7 @@ export function julepGradient(
       if (j < last) {
         const next = states + (<usize>((j + 1) * blocks + block)) * bytes;
         const sum = kernelAdjoint(
-          job, x, force, net, x, next, 1, load<f32>(job.durations + (<usize>j << 2)),
+          job, x, force, velocity, net, x, next, 1, load<f32>(job.durations + (<usize>j << 2)),
           load<f32>(job.stepSizes + (<usize>j << 2)),
           v128.load(coefficients + ((<usize>(j * blocks + block)) << 4)),
           v128.load(stepCoefficients + ((<usize>(j * blocks + block)) << 4)), adjoint, work,
@@ -460,7 +502,7 @@ export function julepGradient(
         const step = j - 1;
         const previous = states + (<usize>(step * blocks + block)) * bytes;
         const sum = kernelAdjoint(
-          job, x, force, net, previous, x, -1, load<f32>(job.durations + (<usize>step << 2)),
+          job, x, force, velocity, net, previous, x, -1, load<f32>(job.durations + (<usize>step << 2)),
           load<f32>(job.stepSizes + (<usize>step << 2)),
           v128.load(coefficients + ((<usize>(step * blocks + block)) << 4)),
           v128.load(stepCoefficients + ((<usize>(step * blocks + block)) << 4)), adjoint, work,

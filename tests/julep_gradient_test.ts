@@ -8,6 +8,7 @@ import { egnnForward } from "../src/backends/reference/egnn.ts";
 import { egnnOutput, initialiseEgnn } from "../src/julep/egnn.ts";
 import type { JulepModel, NetworkShape } from "../src/julep/model.ts";
 import { knotGradient, stepSizes } from "../src/julep/schedule.ts";
+import type { PairVelocity } from "../src/julep/pair_path.ts";
 import { RandomStream, Stream, streamKey } from "../src/math/random.ts";
 import type { System } from "../src/systems/system.ts";
 
@@ -74,6 +75,7 @@ function model(options: Partial<JulepModel> & { channels?: number; seed?: number
     matrix: options.matrix ?? "signed",
     parameters,
     logStepSize: Float64Array.from([-2, -2.5, -1.8]),
+    pairDrift: options.pairDrift,
   };
 }
 
@@ -132,6 +134,7 @@ function kernelMean(
       return sign * dt * eps * sum;
     }));
   const exponential = denseExponential(matrix);
+  const velocity = julep.pairDrift && pairVelocityAt(julep.pairDrift, x, t);
   return x.map((_, at) => {
     const i = Math.floor(at / n);
     const a = at % n;
@@ -139,7 +142,29 @@ function kernelMean(
     for (let j = 0; j < N; j++) sum += exponential[i][j] * x[j * n + a];
     const b = julep.drift ? out.b[at] : 0;
     const c = julep.evenDrift ? out.c[at] : 0;
-    return sum + eps * dt * (sign * b + c + force[at]);
+    return sum + eps * dt * (sign * b + c + force[at]) + (velocity ? sign * dt * velocity[at] : 0);
+  });
+}
+
+/** v_i = Σ_j g(r_ij) (x_i − x_j) with g bilinear in (t, r), from the definition. */
+function pairVelocityAt({ cells, width, tables }: PairVelocity, x: Float64Array, t: number) {
+  const K = tables.length / (cells + 1);
+  const k = Math.min(Math.floor(t * (K - 1)), K - 2);
+  const between = (low: number, high: number, w: number) => (1 - w) * low + w * high;
+  return x.map((_, at) => {
+    let sum = 0;
+    for (let j = 0; j < N; j++) {
+      const i = Math.floor(at / n);
+      if (i === j) continue;
+      const r = Math.hypot(x[i * n] - x[j * n], x[i * n + 1] - x[j * n + 1]);
+      const c = Math.floor(r / width);
+      const g = (level: number) => {
+        const from = level * (cells + 1) + c;
+        return between(tables[from], tables[from + 1], r / width - c);
+      };
+      sum += between(g(k), g(k + 1), t * (K - 1) - k) * (x[at] - x[j * n + at % n]);
+    }
+    return sum;
   });
 }
 
@@ -188,6 +213,13 @@ const cases: [string, Parameters<typeof model>[0]][] = [
   ["b off", { drift: false }],
   ["c off", { evenDrift: false }],
   ["clipped force, three channels", { forceClip: 1.5, channels: 3 }],
+  ["a pair drift", {
+    pairDrift: {
+      cells: 20,
+      width: 0.3,
+      tables: Float64Array.from({ length: 63 }, (_, i) => 0.4 * Math.sin(0.7 * i)),
+    },
+  }],
 ];
 
 for (const [name, options] of cases) {

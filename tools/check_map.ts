@@ -18,7 +18,7 @@ const mayImport: Record<string, readonly string[]> = {
   config: ["errors.ts", "io"],
   systems: ["errors.ts", "math", "config"],
   mint: ["errors.ts", "math", "config", "systems"],
-  julep: ["errors.ts", "math", "config", "systems", "mint"],
+  julep: ["errors.ts", "math", "config", "systems", "mint", "path"],
   path: ["errors.ts", "math", "config", "systems", "mint"],
   sampling: ["errors.ts", "math", "config", "systems", "mint", "julep", "path"],
   backends: ["errors.ts", "math", "config", "systems", "mint", "julep", "path"],

@@ -140,8 +140,11 @@ export interface NetworkConfig {
 }
 
 export interface StepSizeConfig {
-  /** Initial ε (length²; h = ε·Δt is the Langevin step). */
-  initial: number;
+  /**
+   * Initial ε (length²; h = ε·Δt is the Langevin step); "path": h = Δ² of the moves Δ of julep.path,
+   * which must then be given.
+   */
+  initial: number | "path";
   /** Knots of log ε, linear between them, equally spaced on [0, 1]. */
   knots: number;
   learn: boolean;
@@ -160,6 +163,17 @@ export interface DiffusionConfig {
   targetForce: boolean;
   /** ε(t) falls from stepSize.initial as cos²(πt/2), to this fraction of it; (0, 1]. */
   finalStepSize: number;
+}
+
+/** A Lennard-Jones cluster's own annealing path in place of U_t (src/julep/pair_path.ts). */
+export interface JulepPathConfig {
+  kind: "cluster";
+  /** "robust": weaker confinement, lighter tails of the weights. */
+  variant: "robust" | "tuned";
+  /** Fit a pair drift by least squares before training, beside the network's b. */
+  pairDrift: boolean;
+  /** Population the drift is fitted on, a multiple of 4. */
+  fitSamples: number;
 }
 
 /** Stage 2: annealed Langevin kernels with a learned drift. */
@@ -194,6 +208,8 @@ export interface JulepConfig {
   forceClip: number | null;
   network: NetworkConfig;
   stepSize: StepSizeConfig;
+  /** null: U_t with the system's own soft core. Its clip replaces forceClip. */
+  path: JulepPathConfig | null;
   /** A comparator's kernels in place of Julep's; absent: Julep. */
   diffusion?: DiffusionConfig;
 }

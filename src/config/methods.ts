@@ -144,6 +144,7 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
       forceClip: 20,
       network: { ...config.julep.network, drift: true, evenDrift: false, matrix: "none" },
       stepSize: { ...config.julep.stepSize, initial: stepSize[kind], learn: false },
+      path: null,
       diffusion: { kind, targetForce: true, finalStepSize: 0.02 },
     },
   };

@@ -46,6 +46,7 @@ const julep: JulepConfig = {
     matrix: "signed",
   },
   stepSize: { initial: 0.08, knots: 8, learn: true, learningRateFactor: 30 },
+  path: null,
 };
 
 const base = { version: 1, seed: 2666, checkpointEvery: 25 } as const;
@@ -58,12 +59,27 @@ const lennardJones = (particles: number, epsilon: number): SystemConfig => ({
   softCore: { kind: "beutler", alpha: 0.5 },
 });
 
-const cluster = (preset: string, particles: number, epsilon: number): RunConfig => ({
+/** `priorVariance`: that of the robust variant of the path (src/path/cluster.ts). */
+const cluster = (
+  preset: string,
+  particles: number,
+  epsilon: number,
+  priorVariance: number,
+): RunConfig => ({
   ...base,
   preset,
   system: lennardJones(particles, epsilon),
-  mint: { ...mint, components: 0, broad: { weight: 1, scale: 1 }, iterations: 0 },
-  julep: { ...julep, forceClip: 100, stepSize: { ...julep.stepSize, initial: 0.01 } },
+  mint: {
+    ...mint,
+    components: 0,
+    broad: { weight: 1, scale: Math.sqrt(priorVariance) },
+    iterations: 0,
+  },
+  julep: {
+    ...julep,
+    stepSize: { ...julep.stepSize, initial: "path", knots: 20 },
+    path: { kind: "cluster", variant: "robust", pairDrift: true, fitSamples: 512 },
+  },
 });
 
 const presets: Record<string, () => RunConfig> = {
@@ -83,9 +99,9 @@ const presets: Record<string, () => RunConfig> = {
     mint,
     julep,
   }),
-  lj13: () => cluster("lj13", 13, 2),
-  lj55: () => cluster("lj55", 55, 2),
-  "lj13-eacf": () => cluster("lj13-eacf", 13, 1),
+  lj13: () => cluster("lj13", 13, 2, 0.5),
+  lj55: () => cluster("lj55", 55, 2, 1),
+  "lj13-eacf": () => cluster("lj13-eacf", 13, 1, 0.5),
 };
 
 /** Names of all presets. */

@@ -163,11 +163,20 @@ const julep = object({
   forceClip: z.union([z.null(), positive()], "a number > 0 or null"),
   network,
   stepSize: object({
-    initial: positive(),
+    initial: z.union([z.literal("path"), positive()], 'a number > 0 or "path"'),
     knots: integer(2, 1000),
     learn: boolean(),
     learningRateFactor: nonNegative(),
   }),
+  path: z.union([
+    z.null(),
+    object({
+      kind: oneOf("cluster"),
+      variant: oneOf("robust", "tuned"),
+      pairDrift: boolean(),
+      fitSamples: integer(64, 1e6).multipleOf(4, "a multiple of 4"),
+    }),
+  ], "a cluster path or null"),
   diffusion: object({
     kind: oneOf("pis", "dds"),
     targetForce: boolean(),
@@ -253,6 +262,10 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
   if (system.kind === "double_well" && system.quartic === 0 && system.quadratic <= 0) {
     yield ["system.quartic", "must be > 0 (or quadratic > 0): exp(-U) cannot be normalised"];
   }
+  if (julep.path) yield* contradictionsOfPath(config);
+  if (julep.stepSize.initial === "path" && !julep.path) {
+    yield ["julep.stepSize.initial", 'must be a number without julep.path, got "path"'];
+  }
   if (julep.diffusion) yield* contradictionsOfDiffusion(config);
   if (config.path && config.chains) yield ["chains", "cannot stand beside path"];
   if (config.path && system.kind !== "lennard_jones" && config.path.stepSize === null) {
@@ -265,6 +278,17 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
       "must be false when drift and evenDrift are false and matrix is none",
     ];
   }
+}
+
+/** A cluster's path is made for Lennard-Jones systems, in the gauge its levels confine. */
+function* contradictionsOfPath({ system, julep }: RunConfig): Iterable<[string, string]> {
+  if (system.kind !== "lennard_jones") {
+    yield ["julep.path", `must be absent for a system of kind "${system.kind}"`];
+  }
+  if (julep.gauge !== "centre_of_mass") {
+    yield ["julep.gauge", `must be "centre_of_mass" with julep.path, got "${julep.gauge}"`];
+  }
+  if (julep.diffusion) yield ["julep.path", "must be absent with julep.diffusion"];
 }
 
 /** The comparators are what their papers say: no mixture, no learned step size, no matrix. */

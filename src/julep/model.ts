@@ -1,3 +1,4 @@
+import type { JulepPairPath, PairVelocity } from "./pair_path.ts";
 import type { DiffusionConfig, JulepConfig } from "../config/config.ts";
 
 /** The shape of the network; everything a backend needs to lay its weights out. */
@@ -28,6 +29,10 @@ export interface JulepModel {
   readonly parameters: Float64Array;
   /** Knots of log ε on equally spaced times in [0, 1]. */
   readonly logStepSize: Float64Array;
+  /** A cluster's own annealing path in place of U_t; absent: the system's. */
+  readonly path?: JulepPairPath;
+  /** A fitted drift beside the network's b; absent: none. */
+  readonly pairDrift?: PairVelocity;
   /** A comparator's kernels in place of Julep's (diffusion.ts); absent: Julep. */
   readonly diffusion?: Pick<DiffusionConfig, "kind" | "targetForce">;
 }

@@ -11,6 +11,7 @@ import {
   type TrajectoryResult,
 } from "../backends/backend.ts";
 import type { JulepConfig } from "../config/config.ts";
+import { InputError } from "../errors.ts";
 import { type AdamState, adamUpdate, clipNorm, newAdamState } from "../math/adam.ts";
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
 import type { System } from "../systems/system.ts";
@@ -18,11 +19,14 @@ import { egnnLayout, initialiseEgnn } from "./egnn.ts";
 import { diffusionStepSize } from "./diffusion.ts";
 import { gradientWindows, logVarianceLoss, reverseDivergence } from "./loss.ts";
 import type { JulepModel, NetworkShape } from "./model.ts";
+import { julepPairPath, overdampedStepSizes, sourcePath } from "./pair_path.ts";
+import type { PathModel } from "../path/model.ts";
 import { randomTimes, uniformTimes } from "./schedule.ts";
 
 /** The transport before training: heads at zero, so plain annealed Langevin dynamics. */
 export function initialiseJulep(system: System, config: JulepConfig, seed: number): JulepModel {
   const { network: net, stepSize, diffusion } = config;
+  const source = clusterSource(system, config);
   const network: NetworkShape | null = net.enabled
     ? {
       particles: system.particles,
@@ -47,12 +51,24 @@ export function initialiseJulep(system: System, config: JulepConfig, seed: numbe
     matrix: net.matrix,
     parameters: network ? initialiseEgnn(network, seed) : new Float64Array(0),
     logStepSize: diffusion
-      ? diffusionStepSize(stepSize.knots, stepSize.initial, diffusion.finalStepSize)
+      ? diffusionStepSize(stepSize.knots, Number(stepSize.initial), diffusion.finalStepSize)
+      : stepSize.initial === "path"
+      ? overdampedStepSizes(source!, stepSize.knots, config.steps).map(Math.log)
       : new Float64Array(stepSize.knots).fill(Math.log(stepSize.initial)),
+    ...(source ? { path: julepPairPath(source) } : {}),
     ...(diffusion
       ? { diffusion: { kind: diffusion.kind, targetForce: diffusion.targetForce } }
       : {}),
   };
+}
+
+/** The path whose levels (and flow, once fitted) a transport of this configuration takes over. */
+export function clusterSource(system: System, { path }: JulepConfig): PathModel | null {
+  if (!path) return null;
+  if (system.config.kind !== "lennard_jones") {
+    throw new InputError(`julep.path: ${system.name} has no cluster path`);
+  }
+  return sourcePath(system.config, path.variant);
 }
 
 /**

@@ -210,11 +210,13 @@ export async function trainControl(
     stepSize: { ...config.julep.stepSize, learn: true, learningRateFactor: 20 },
   };
   jobs.mint = mint;
-  const training = new JulepTraining(
-    initialiseJulep(system, julep, config.seed),
-    julep,
-    config.seed,
-  );
+  // A fitted pair drift is no network: the control keeps it.
+  const pairDrift = sampler.julep?.pairDrift;
+  const start = {
+    ...initialiseJulep(system, julep, config.seed),
+    ...(pairDrift ? { pairDrift } : {}),
+  };
+  const training = new JulepTraining(start, julep, config.seed);
   progress.stage("Control (no network, its best step size)", julep.iterations);
   while (training.iteration < julep.iterations) {
     const { loss, ess } = await training.step(jobs);

@@ -5,11 +5,14 @@
  *   system → trainMint → trainJulep → draw
  */
 import type { JulepConfig, MintConfig } from "../config/config.ts";
+import { flowVelocity } from "../julep/pair_path.ts";
 import {
+  clusterSource,
   initialiseJulep,
   type JulepStepReport,
   JulepTraining,
   type JulepTrainingState,
+  trainingSeed,
 } from "../julep/train.ts";
 import type { JulepModel } from "../julep/model.ts";
 import { withEstimates } from "../mint/families.ts";
@@ -57,6 +60,8 @@ export async function trainMint(
 
 export interface JulepStage extends StageContext {
   readonly state?: JulepTrainingState;
+  /** Called once before the first iteration of a training that does not continue another. */
+  readonly onStart?: (training: JulepTraining) => void | Promise<void>;
   readonly onStep?: (report: JulepStepReport, training: JulepTraining) => void | Promise<void>;
 }
 
@@ -70,12 +75,32 @@ export async function trainJulep(
   const { backend, seed, signal, state, onStep } = context;
   const jobs = new RunJobs(backend, system.config, signal);
   jobs.mint = mint;
-  const training = new JulepTraining(initialiseJulep(system, config, seed), config, seed, state);
+  const start = state?.model ?? await startJulep(system, config, seed, jobs);
+  const training = new JulepTraining(start, config, seed, state);
+  if (!state) await context.onStart?.(training);
   while (training.iteration < config.iterations) {
     const report = await training.step(jobs);
     await onStep?.(report, training);
   }
   return training.averaged;
+}
+
+/** The transport before training, with its pair drift fitted where the configuration asks for one. */
+export async function startJulep(
+  system: System,
+  config: JulepConfig,
+  seed: number,
+  jobs: RunJobs,
+): Promise<JulepModel> {
+  const start = initialiseJulep(system, config, seed);
+  const source = clusterSource(system, config);
+  if (!source || !config.path!.pairDrift) return start;
+  const { flow } = await jobs.fitFlow(source, {
+    seed: trainingSeed(seed),
+    population: config.path!.fitSamples,
+    threshold: 0,
+  });
+  return { ...start, pairDrift: flowVelocity(flow) };
 }
 
 export interface DrawContext extends StageContext {

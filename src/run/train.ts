@@ -4,7 +4,6 @@ import type { RunConfig } from "../config/config.ts";
 import { AbortedError, InputError } from "../errors.ts";
 import { ensureWritableDirectory } from "../io/atomic.ts";
 import { writeCurve } from "../io/curve.ts";
-import { initialiseJulep, JulepTraining } from "../julep/train.ts";
 import { initialiseMint } from "../mint/start.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
@@ -221,6 +220,10 @@ async function julepStage(
     seed: config.seed,
     signal,
     state: state.julep ?? undefined,
+    onStart: async (training) => {
+      state.julep = training.state();
+      await save();
+    },
     onStep: async ({ loss, ess, logZ, gradientNorm, learningRate }, training) => {
       state.julep = training.state();
       state.julepCurve.rows.push([training.iteration, loss, ess, logZ, gradientNorm, learningRate]);
@@ -229,10 +232,5 @@ async function julepStage(
     },
   });
   progress.end();
-  state.julep ??= new JulepTraining(
-    initialiseJulep(system, config.julep, config.seed),
-    config.julep,
-    config.seed,
-  ).state();
   state.stage = "done";
 }

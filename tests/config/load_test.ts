@@ -114,6 +114,7 @@ const config: fc.Arbitrary<RunConfig> = fc.record({
       evenDrift: fc.boolean(),
       matrix: fc.constantFrom("none" as const, "signed" as const, "positive" as const),
     }),
+    path: fc.constant(null),
     stepSize: fc.record({
       initial: positive,
       knots: fc.integer({ min: 2, max: 1000 }),

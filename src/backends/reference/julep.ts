@@ -7,13 +7,17 @@
  *
  * h = εΔ. The network's A, b and c are in units of the force: without the factor ε a change of c by
  * δ would move W by about δ √(2/ε), and training would be unstable wherever ε must be small.
- * F = −∇U_t, U_t = (1 − t)(−log q) + t·U with U softened at t < 1 (method.md section 3).
+ * F = −∇U_t, U_t = (1 − t)(−log q) + t·U with U softened at t < 1 (method.md section 3), or the
+ * model's own pair path (src/julep/pair_path.ts). A fitted pair drift v adds ±Δv to D±.
  */
 import type { JulepModel } from "../../julep/model.ts";
 import { egnnBackward, egnnForward } from "./egnn.ts";
 import { type EgnnOutput, egnnOutput } from "../../julep/egnn.ts";
 import { normals } from "../../math/random.ts";
+import { levelsAt, rowsAt } from "../../julep/pair_path.ts";
 import type { System } from "../../systems/system.ts";
+import { softLennardJones } from "./level_energy.ts";
+import { pairVelocity } from "./pair_velocity.ts";
 import {
   addExponentialAdjoint,
   addExponentialDisplacement,
@@ -34,6 +38,8 @@ interface State {
   /** U_t(x). */
   readonly energy: number;
   readonly force: Float64Array;
+  /** v of the pair drift; null without one. */
+  readonly velocity: Float64Array | null;
   /** Gauge-projected network outputs; null without a network. */
   readonly net: EgnnOutput | null;
 }
@@ -75,17 +81,22 @@ function annealedForce(p: Transport, x: Float64Array, t: number): [number, Float
   const force = new Float64Array(N * n);
   const gradient = new Float64Array(N * n);
   let energy = 0;
+  const { path } = p.julep;
   // The ends are exact: a prior that vanishes, or a colliding pair, must not reach them as 0·∞.
-  if (t < 1) {
+  if (path && t > 0) {
+    const [depth, attraction, softness, confinement] = levelsAt(path, [t]);
+    energy = softLennardJones(depth, attraction, softness, confinement, x, gradient);
+    for (let a = 0; a < N * n; a++) force[a] = -gradient[a];
+  } else if (t < 1) {
     energy -= (1 - t) * p.priorLogDensity(x, gradient);
     for (let a = 0; a < N * n; a++) force[a] += (1 - t) * gradient[a];
   }
-  if (t > 0) {
+  if (t > 0 && !path) {
     energy += t * p.system.energyAndGradient(x, gradient, t);
     for (let a = 0; a < N * n; a++) force[a] -= t * gradient[a];
   }
-  const clip = p.julep.forceClip;
-  if (clip !== null) {
+  const clip = path ? rowsAt(path.clip, 1, [t])[0] : p.julep.forceClip ?? 0;
+  if (clip > 0) {
     for (let i = 0; i < N; i++) {
       let norm = 0;
       for (let a = 0; a < n; a++) norm += force[i * n + a] ** 2;
@@ -118,23 +129,29 @@ function networkAt(p: Transport, x: Float64Array, t: number): EgnnOutput | null 
   return net;
 }
 
+function velocityAt(p: Transport, x: Float64Array, t: number): Float64Array | null {
+  const velocity = p.julep.pairDrift;
+  if (!velocity) return null;
+  const table = rowsAt(velocity.tables, velocity.cells + 1, [t]);
+  return pairVelocity(x, p.system.dimension, table, velocity.width);
+}
+
 function stateAt(p: Transport, x: Float64Array, t: number): State {
   const [energy, force] = annealedForce(p, x, t);
-  return { x, energy, force, net: networkAt(p, x, t) };
+  return { x, energy, force, velocity: velocityAt(p, x, t), net: networkAt(p, x, t) };
 }
 
 /** D⁺ (sign +1) or D⁻ (sign −1). */
 function displacement(
   p: Transport,
-  x: Float64Array,
-  force: Float64Array,
-  net: EgnnOutput | null,
+  { x, force, velocity, net }: Omit<State, "energy">,
   sign: number,
   dt: number,
   eps: number,
 ): Float64Array {
   const h = eps * dt;
   const out = force.map((f) => h * f);
+  if (velocity) { for (let a = 0; a < out.length; a++) out[a] += sign * dt * velocity[a]; }
   if (!net) return out;
   for (let a = 0; a < out.length; a++) out[a] += h * (sign * net.b[a] + net.c[a]);
   if (net.s.length) addExponentialDisplacement(lowRank(p, net), x, sign * h, out);
@@ -191,10 +208,10 @@ export function trajectory(
     const sigma = Math.sqrt(2 * eps * dt);
     normals(noise, key, sample, step * Math.ceil(size / 2));
     projectGauge(noise, N, p.julep.gauge);
-    const move = displacement(p, here.x, here.force, here.net, sign, dt, eps)
+    const move = displacement(p, here, sign, dt, eps)
       .map((d, a) => d + sigma * noise[a]);
     const there = stateAt(p, here.x.map((v, a) => v + move[a]), times[next]);
-    const back = displacement(p, there.x, there.force, there.net, -sign, dt, eps);
+    const back = displacement(p, there, -sign, dt, eps);
     let logRatio = 0;
     for (let a = 0; a < size; a++) {
       logRatio += 0.5 * (noise[a] ** 2 - ((move[a] + back[a]) / sigma) ** 2);
@@ -231,12 +248,14 @@ export function trajectoryGradient(
   const last = first + count;
   for (let j = first; j <= last; j++) {
     const net = networkAt(p, states[j], times[j]);
+    const velocity = velocityAt(p, states[j], times[j]);
     const adjoint = network ? egnnOutput(network) : null;
     /** The kernel of `step` evaluated at state j: k⁺ leaving it (+1) or k⁻ arriving at it (−1). */
     const addKernel = (step: number, sign: 1 | -1) => {
       const dt = times[step + 1] - times[step];
       const eps = stepSizes[step];
-      const d = displacement(p, states[j], forces[j], net, sign, dt, eps);
+      const state = { x: states[j], force: forces[j], velocity, net };
+      const d = displacement(p, state, sign, dt, eps);
       // increment = |R⁺|²/(4h) − |R⁻|²/(4h), and ∂D/∂log ε = h (F ± b + c) ± h A e^{±hA} x.
       const h = eps * dt;
       const g = new Float64Array(d.length);
@@ -250,7 +269,9 @@ export function trajectoryGradient(
         along += g[a] * linear[a];
       }
       if (net?.s.length) {
-        const y = states[j].map((x, a) => x + d[a] - linear[a]);
+        const y = states[j].map((x, a) =>
+          x + d[a] - linear[a] - (velocity ? sign * dt * velocity[a] : 0)
+        );
         along += exponentialRate(lowRank(p, net), y, sign * h, g);
       }
       stepGradient[step] += stepCoefficients[step] * (along - sign * square / (4 * h));

@@ -145,6 +145,17 @@ export interface KernelExports {
 
   // julep.ts: `job` is the address of a JulepJob, packed by src/backends/wasm/julep.ts.
   julepScratchBytes(particles: number, dimension: number, channels: number): number;
+  /** pair_velocity.ts. */
+  pairVelocityBatch(
+    x: number,
+    particles: number,
+    dimension: number,
+    table: number,
+    cells: number,
+    inverseWidth: number,
+    velocity: number,
+    blocks: number,
+  ): void;
   julepTapeBytes(
     particles: number,
     dimension: number,

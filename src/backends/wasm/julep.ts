@@ -1,5 +1,6 @@
 /** Host side of assembly/julep.ts: packs a job's description and runs trajectories and gradients. */
 import type { JulepModel } from "../../julep/model.ts";
+import { levelsAt, rowsAt } from "../../julep/pair_path.ts";
 import { stepSizes } from "../../julep/schedule.ts";
 import { LANES } from "../backend.ts";
 import type { KernelExports } from "./exports.ts";
@@ -25,7 +26,7 @@ export interface TrajectoryShape {
 }
 
 /** Fields of JulepJob in assembly/julep.ts, 4 bytes each. */
-const JOB_FIELDS = 23;
+const JOB_FIELDS = 27;
 
 /** Writes the JulepJob structure and its schedule; returns its address (freed by the caller's mark). */
 export function packJulepJob(
@@ -45,7 +46,22 @@ export function packJulepJob(
   const timesAt = memory.alloc(4 * (T + 1));
   const durationsAt = memory.alloc(4 * T);
   const stepSizesAt = memory.alloc(4 * T);
+  const clipsAt = memory.alloc(4 * (T + 1));
+  const velocity = model.pairDrift;
+  const nodes = (velocity?.cells ?? 0) + 1;
+  const levelsAddress = model.path ? memory.alloc(16 * (T + 1)) : 0;
+  const velocitiesAddress = velocity ? memory.alloc(4 * nodes * (T + 1)) : 0;
   const job = memory.alloc(4 * JOB_FIELDS);
+  const clips = memory.f32(clipsAt, T + 1);
+  if (model.path) {
+    clips.set(rowsAt(model.path.clip, 1, times));
+    memory.f32(levelsAddress, 4 * (T + 1)).set(levelsAt(model.path, times));
+  } else {
+    clips.fill(model.forceClip ?? 0);
+  }
+  if (velocity) {
+    memory.f32(velocitiesAddress, nodes * (T + 1)).set(rowsAt(velocity.tables, nodes, times));
+  }
   memory.f32(timesAt, T + 1).set(times);
   const durations = memory.f32(durationsAt, T);
   for (let i = 0; i < T; i++) durations[i] = times[i + 1] - times[i];
@@ -56,7 +72,7 @@ export function packJulepJob(
     n,
     T,
     model.gauge === "anchor" ? 0 : 1,
-    0, // clip, a float: below
+    clipsAt,
     addresses.pairKind,
     addresses.pairParameters,
     addresses.prior,
@@ -75,8 +91,12 @@ export function packJulepJob(
     scratch,
     addresses.tape,
     addresses.tapeBytes,
+    levelsAddress,
+    velocitiesAddress,
+    velocity?.cells ?? 0,
+    0, // a float: below
   ]);
-  memory.f32(job + 16, 1)[0] = model.forceClip ?? 0;
+  memory.f32(job + 4 * (JOB_FIELDS - 1), 1)[0] = velocity ? 1 / velocity.width : 0;
   return job;
 }
 

@@ -159,8 +159,9 @@ function stepSizePlot({ logStepSize, config }: ReportInput): string | null {
   }));
   if (!knots.every(({ epsilon }) => Number.isFinite(epsilon) && epsilon > 0)) return null;
   const ends = knots.length > 1 ? knots : [0, 1].map((t) => ({ t, epsilon: knots[0].epsilon }));
-  const initial = config.julep.stepSize.initial;
-  const all = [initial, ...knots.map((knot) => knot.epsilon)];
+  const { initial } = config.julep.stepSize;
+  const start = initial === "path" ? [] : [initial];
+  const all = [...start, ...knots.map((knot) => knot.epsilon)];
   return chart({
     title: "Learned step size",
     description: "Step size epsilon over annealing time t, with the value it started from.",
@@ -177,7 +178,7 @@ function stepSizePlot({ logStepSize, config }: ReportInput): string | null {
       domain: [Math.min(...all) / 1.3, Math.max(...all) * 1.3],
     },
     marks: [
-      Plot.ruleY([initial], { stroke: Colour.reference, strokeDasharray: "4 3" }),
+      Plot.ruleY(start, { stroke: Colour.reference, strokeDasharray: "4 3" }),
       Plot.lineY(ends, { x: "t", y: "epsilon", stroke: Colour.samples, strokeWidth: 2 }),
       Plot.dot(knots, { x: "t", y: "epsilon", fill: Colour.samples, r: 3 }),
     ],
