@@ -143,7 +143,7 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
       gradientFraction: 0.25,
       forceClip: 20,
       network: { ...config.julep.network, drift: true, evenDrift: false, matrix: "none" },
-      stepSize: { ...config.julep.stepSize, initial: stepSize[kind], learn: false },
+      stepSize: { ...config.julep.stepSize, initial: stepSize[kind], knots: 8, learn: false },
       path: null,
       diffusion: { kind, targetForce: true, finalStepSize: 0.02 },
     },
