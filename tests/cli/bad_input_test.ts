@@ -67,7 +67,10 @@ const cases: [string, RegExp][] = [
   ["train dw4 --out DIR/new --seed 9007199254740992", /--seed must be .*, got 9007199254740992$/],
   ["train dw4 --out DIR/new --workers 0", /--workers must be an integer from 1 to 1e9, got 0$/],
   ["train dw4 --out DIR/new --workers two", /--workers must be an integer .*, got two$/],
-  ["train dw4 --out DIR/new --backend gpu", /--backend must be auto, wasm, webgpu, reference, got gpu$/],
+  [
+    "train dw4 --out DIR/new --backend gpu",
+    /--backend must be auto, wasm, webgpu, reference, got gpu$/,
+  ],
   ["train dw4 --out DIR/file/new", /cannot write .*file\/new: .*is a file, not a folder$/],
   ["train dw4 --out DIR/file", /cannot write .*file: .*in the way|not a folder/],
   ["train DIR/none --resume", /none/],
