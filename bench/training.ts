@@ -34,7 +34,10 @@ interface Contender extends AsyncDisposable {
 }
 
 /** The iteration of `train` itself, by the public pieces, on a pool of `threads` workers. */
-export async function ourIteration(options: PeerOptions): Promise<Contender> {
+export async function ourIteration(
+  options: PeerOptions,
+  backend: "wasm" | "webgpu" = "wasm",
+): Promise<Contender> {
   const start: RunConfig = preset(options.system);
   const config = {
     ...start.julep,
@@ -45,7 +48,10 @@ export async function ourIteration(options: PeerOptions): Promise<Contender> {
     tilt: 0,
   } as const;
   const system = createSystem(start.system);
-  const pool = await ExecutorPool.start({ backend: "wasm", workers: options.threads });
+  const pool = await ExecutorPool.start({
+    backend,
+    workers: backend === "webgpu" ? 1 : options.threads,
+  });
   const jobs = new RunJobs(pool, start.system);
   // As many components as the peers' prior has, whatever the preset's number is.
   const components = Math.min(start.mint.components, PEER_COMPONENTS);

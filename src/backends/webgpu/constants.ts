@@ -47,7 +47,9 @@ function tileEdges(particles: number, hidden: number): number {
 }
 
 /** Threads: a few hundred where particles are many; 256 is every device's limit. */
-function threadsFor(particles: number): number {
+function threadsFor(particles: number, network: boolean): number {
+  // Potentials alone give every particle a thread; the network has work for many more.
+  if (!network) return Math.min(256, Math.max(16, 2 ** Math.ceil(Math.log2(particles))));
   return particles < 8 ? 64 : particles < 32 ? 128 : 256;
 }
 
@@ -65,7 +67,7 @@ export function problemConstants(
   const C = Math.max(1, shape.channels);
   const outputs = 2 * size + N * C + C;
   const prior = mint ? priorLayout(mint) : { labellings: 1, offsets: {} };
-  const threads = threadsFor(N);
+  const threads = threadsFor(N, Boolean(julep));
   const TE = tileEdges(N, H);
 
   const numbers: Record<string, number> = {
