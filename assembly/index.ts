@@ -21,7 +21,7 @@ export { clipForces, levelEnergies } from "./level_energy";
 export { pairFlowBatch } from "./pair_flow";
 export { hmcChains } from "./hmc";
 export {
-  pathAdvance, pathComplete, pathPrior, pathRetreat, pathScratchBytes, pathTryFlow, pathVelocities,
+  pathAdvance, pathComplete, pathMove, pathPrior, pathRetreat, pathScratchBytes, pathTryFlow, pathVelocities,
 } from "./path";
 export {
   diffusionGradient, diffusionPathGradient, diffusionPaths, diffusionScratchBytes,

@@ -170,6 +170,44 @@ export function pathAdvance(address: usize, level: i32): void {
   }
 }
 
+/**
+ * `transitions` HMC transitions of every sample for U_k at the point that pathAdvance stopped at; W
+ * stays. The kick still to come is that of the new positions.
+ */
+export function pathMove(
+  address: usize, level: i32, transitions: i32, leapfrogs: i32, stepFactor: f32, key0: u32, key1: u32,
+): void {
+  const job = changetype<PathJob>(address);
+  const levels = changetype<Levels>(job.levels);
+  const N = levels.particles;
+  const n = levels.dimension;
+  const size = <usize>(N * n) << 4;
+  const row = rowOf(levels, level);
+  const dt = load<f32>(row, 16);
+  const step = f32x4.splat(stepFactor * dt);
+  let at: usize = 0;
+  for (let block = 0; block < job.blocks; block++) {
+    const x = job.x + at;
+    const accumulated = job.accumulated + (<usize>block << 5);
+    const energies = job.energies + (<usize>block << 4);
+    for (let move = 0; move < transitions; move++) {
+      hmcTransition(
+        levels, level, x, step, 0, leapfrogs, key0, key1, sampleOf(job, block),
+        <u32>(level * transitions + move) * countersPerLevel(N * n), job.scratch,
+      );
+      const after = v128.load(RESULTS, 16);
+      accumulate(accumulated, f32x4.sub(after, v128.load(RESULTS)));
+      v128.store(energies, after);
+    }
+    if (!job.leapfrogs) {
+      levelEnergy(levels, level, x, job.kick + at);
+      clipForce(job.kick + at, N, n, load<f32>(row, 28));
+      scale(job.kick + at, size, -0.5 * dt);
+    }
+    at += size;
+  }
+}
+
 /** The second half of an underdamped transition's kick, and the drift after it. */
 export function pathComplete(address: usize, level: i32): void {
   const job = changetype<PathJob>(address);

@@ -53,6 +53,17 @@ export interface IslandJob {
   readonly population: number;
   /** Systematic resampling when the ESS falls below this fraction, [0, 1]; 0: never. */
   readonly threshold: number;
+  /** HMC transitions of every sample after each resampling, for the level it stands at. */
+  readonly moves?: IslandMoves;
+}
+
+/** Adjusted moves: they leave exp(−U_k) as it is, and so the weights; copies part from each other. */
+export interface IslandMoves {
+  /** Transitions after each resampling, at least 1. */
+  readonly transitions: number;
+  readonly leapfrogs: number;
+  /** Time step in units of the level's Δ. */
+  readonly stepFactor: number;
 }
 
 export interface IslandResult {

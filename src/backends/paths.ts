@@ -111,6 +111,17 @@ export class PathJobs implements PathExecutor {
     if (!(job.threshold >= 0 && job.threshold <= 1)) {
       throw new InputError(`threshold must be from 0 to 1, got ${job.threshold}`);
     }
+    const { moves } = job;
+    if (moves) {
+      for (const field of ["transitions", "leapfrogs"] as const) {
+        if (!Number.isSafeInteger(moves[field]) || moves[field] < 1) {
+          throw new InputError(`moves.${field} must be an integer >= 1, got ${moves[field]}`);
+        }
+      }
+      if (!(Number.isFinite(moves.stepFactor) && moves.stepFactor > 0)) {
+        throw new InputError(`moves.stepFactor must be above 0, got ${moves.stepFactor}`);
+      }
+    }
     return runIsland(this.#parts, this.#backend, job);
   }
 

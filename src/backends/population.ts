@@ -7,6 +7,7 @@
  * add what W + U_k gains (−ΔKE of a kick, log|J| of a flow, ΔU_k of an adjusted transition), and the
  * energy of whatever level, or of the target, is subtracted when a weight is asked for.
  */
+import type { IslandMoves } from "./path_jobs.ts";
 import type { PathModel } from "../path/model.ts";
 
 /** Samples first … first + count − 1 of a stream, moving together. */
@@ -27,6 +28,11 @@ export interface Population {
   logWeights(): Float64Array;
   /** Sample s becomes a copy of sample ancestors[s] with W = 0. */
   resample(ancestors: Int32Array): void;
+  /**
+   * HMC transitions for the level that `advance` stopped at, which leave W as it is. Their random
+   * numbers are those of transition number level·transitions and after of their own stream.
+   */
+  move(moves: IslandMoves): void;
   /** W + U after `complete` or `retreat`, float64. */
   accumulated(): Float64Array;
   /** (count, N, n). */

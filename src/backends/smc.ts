@@ -5,7 +5,7 @@
  */
 import { RandomStream, Stream } from "../math/random.ts";
 import { levelCount } from "../path/model.ts";
-import type { IslandJob, IslandResult } from "./backend.ts";
+import type { IslandJob, IslandResult, PathCost } from "./backend.ts";
 import type { ExactParts } from "./exact.ts";
 import { pathCost } from "./paths.ts";
 import type { PathBackend } from "./population.ts";
@@ -74,6 +74,13 @@ export function systematicAncestors(weights: Float64Array, offset: number): Int3
   return ancestors;
 }
 
+function islandCost({ population, moves }: IslandJob, path: PathCost, resampled: number): PathCost {
+  if (!moves) return path;
+  // One gradient more gives the kick at the moved positions.
+  const each = moves.transitions * (moves.leapfrogs + 1) + 1;
+  return { ...path, gradients: path.gradients + resampled * population * each };
+}
+
 /** Runs one island. Throws RangeError when no sample keeps any weight. */
 export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJob): IslandResult {
   const path = parts.path;
@@ -109,6 +116,7 @@ export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJo
     ancestors = chosen.map((s) => ancestors[s]);
     logZ += now.logMean;
     resampled.push(level);
+    if (job.moves) population.move(job.moves);
   }
   population.complete();
   const positions = population.positions();
@@ -136,6 +144,6 @@ export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJo
     distinctAncestors: families.reduce((a, w) => a + (w > 0 ? 1 : 0), 0),
     effectiveAncestors: total ** 2 / families.reduce((a, w) => a + w * w, 0),
     acceptance,
-    cost: pathCost(path, n),
+    cost: islandCost(job, pathCost(path, n), resampled.length),
   };
 }

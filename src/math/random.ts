@@ -24,6 +24,7 @@ export const Stream = {
   pathBackward: 17,
   chain: 18,
   islandResample: 19,
+  islandMove: 20,
 } as const;
 export type Stream = (typeof Stream)[keyof typeof Stream];
 

@@ -178,12 +178,14 @@ function keptRows(features: Float64Array, target: Float64Array): boolean[] {
   const n = target.length;
   const low = quantile(target, 0.01);
   const high = quantile(target, 0.99);
+  // Typical sizes from at most 500 rows: a median of all costs more than the fit.
+  const stride = Math.max(1, Math.floor(n / 500));
+  const rows = Array.from({ length: Math.ceil(n / stride) }, (_, s) => s * stride);
   const typical = Float64Array.from(
     { length: M },
-    (_, m) =>
-      quantile(Float64Array.from({ length: n }, (_, s) => Math.abs(features[s * M + m])), 0.5),
+    (_, m) => quantile(rows.map((s) => Math.abs(features[s * M + m])), 0.5),
   );
-  const all = quantile(features.map(Math.abs), 0.5);
+  const all = quantile(typical, 0.5);
   const extremes = Float64Array.from({ length: n }, (_, s) => {
     let largest = 0;
     for (let m = 0; m < M; m++) {

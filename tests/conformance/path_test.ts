@@ -145,7 +145,8 @@ for (const kernel of ["underdamped", "adjusted"] as const) {
   eachBackend(`${kernel} island: resampled as in float64`, (executor) => {
     const problem = lj13(kernel);
     const reference = new ReferenceExecutor();
-    const job = { seed: 8, island: 3, population: 24, threshold: 0.9 };
+    const moves = { transitions: 2, leapfrogs: 3, stepFactor: 1.5 };
+    const job = { seed: 8, island: 3, population: 24, threshold: 0.9, moves };
     const [exact, got] = [reference, executor].map((e) => {
       e.prepare(problem);
       return e.island(job);

@@ -246,7 +246,9 @@ Deno.test("SMC: the mean of Z over islands is Z, however small and often resampl
     for (const kernel of ["underdamped", "adjusted"] as const) {
       executor.prepare(target.problem(kernel, true));
       const ratios = Float64Array.from({ length: 1500 }, (_, island) => {
-        const job = { seed: 4, island, population: 16, threshold: 0.95 };
+        // Every other island moves its samples after resampling.
+        const moves = island % 2 ? { transitions: 1, leapfrogs: 2, stepFactor: 1 } : undefined;
+        const job = { seed: 4, island, population: 16, threshold: 0.95, moves };
         return Math.exp(executor.island(job).logZ - target.logZ);
       });
       const mean = ratios.reduce((a, b) => a + b, 0) / ratios.length;

@@ -6,6 +6,7 @@ import { Stream } from "../../math/random.ts";
 import { flowTable } from "../../path/flow.ts";
 import { levelCount, type PathModel } from "../../path/model.ts";
 import type { System } from "../../systems/system.ts";
+import type { IslandMoves } from "../path_jobs.ts";
 import type { Evaluation, PathEngine, Population, PopulationOptions } from "../population.ts";
 import { hmcTransition, LevelNoise } from "./hmc.ts";
 import { projectGauge } from "./julep.ts";
@@ -35,6 +36,7 @@ class ReferencePopulation implements Population {
   readonly #problem: PathProblem;
   readonly #first: number;
   readonly #noise: LevelNoise;
+  readonly #moveNoise: LevelNoise;
   #x: Float64Array[];
   #v: Float64Array[];
   /** underdamped: the half kick −½ΔF still to come. */
@@ -56,6 +58,7 @@ class ReferencePopulation implements Population {
     this.count = options.count;
     this.#first = options.first;
     this.#noise = new LevelNoise(options.seed, stream, particles, size);
+    this.#moveNoise = new LevelNoise(options.seed, Stream.islandMove, particles, size);
     this.#accumulated = accumulated;
     this.#energies = new Float64Array(this.count);
     const each = (make: (s: number) => Float64Array) =>
@@ -92,13 +95,10 @@ class ReferencePopulation implements Population {
         continue;
       }
       const v = this.#v[s];
-      const kick = this.#kick[s];
       this.#refresh(s, level);
       for (let a = 0; a < x.length; a++) x[a] += 0.5 * dt * v[a];
-      this.#energies[s] = this.#energy(level, x, kick);
-      clipForce(kick, system.particles, path.clip[level]);
-      for (let a = 0; a < x.length; a++) kick[a] *= -0.5 * dt;
-      this.#accumulated[s] += addKick(v, kick);
+      this.#halfKick(s, level);
+      this.#accumulated[s] += addKick(v, this.#kick[s]);
     }
   }
 
@@ -181,6 +181,42 @@ class ReferencePopulation implements Population {
     this.#kick = copies(this.#kick);
     this.#energies.set(Float64Array.from(ancestors, (a) => this.#energies[a]));
     this.#accumulated.set(this.#energies);
+  }
+
+  move({ transitions, leapfrogs, stepFactor }: IslandMoves): void {
+    const { path, system } = this.#problem;
+    const level = this.#level;
+    for (let s = 0; s < this.count; s++) {
+      const x = this.#x[s];
+      const sample = this.#first + s;
+      for (let move = 0; move < transitions; move++) {
+        const v = new Float64Array(x.length);
+        const number = level * transitions + move;
+        this.#moveNoise.normals(v, sample, number);
+        const { before, after } = hmcTransition(
+          (y, gradient) => this.#energy(level, y, gradient),
+          x,
+          v,
+          stepFactor * path.stepSize[level],
+          leapfrogs,
+          this.#moveNoise.uniforms(sample, number)[0],
+          system.particles,
+          path.clip[level],
+        );
+        this.#accumulated[s] += after - before;
+        this.#energies[s] = after;
+      }
+      if (path.kernel === "underdamped") this.#halfKick(s, level);
+    }
+  }
+
+  /** U_k and the half kick at x. */
+  #halfKick(s: number, level: number): void {
+    const { path, system } = this.#problem;
+    const kick = this.#kick[s];
+    this.#energies[s] = this.#energy(level, this.#x[s], kick);
+    clipForce(kick, system.particles, path.clip[level]);
+    for (let a = 0; a < kick.length; a++) kick[a] *= -0.5 * path.stepSize[level];
   }
 
   accumulated(): Float64Array {

@@ -313,6 +313,15 @@ export interface KernelExports {
   pathVelocities(job: number, level: number): void;
   pathPrior(job: number, key0: number, key1: number, factor: number): void;
   pathAdvance(job: number, level: number): void;
+  pathMove(
+    job: number,
+    level: number,
+    transitions: number,
+    leapfrogs: number,
+    stepFactor: number,
+    key0: number,
+    key1: number,
+  ): void;
   pathComplete(job: number, level: number): void;
   pathRetreat(job: number, level: number): void;
   pathTryFlow(job: number, level: number, table: number, out: number): void;

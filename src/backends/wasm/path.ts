@@ -4,6 +4,7 @@ import { flowTable, pairOrder } from "../../path/flow.ts";
 import { levelCount, type PairFlow, type PathModel } from "../../path/model.ts";
 import { LANES } from "../backend.ts";
 import type { ExactParts } from "../exact.ts";
+import type { IslandMoves } from "../path_jobs.ts";
 import type {
   ChainPopulation,
   Evaluation,
@@ -275,6 +276,7 @@ class WasmPopulation implements Population {
   readonly #energies: number;
   readonly #acceptance: number;
   readonly #adjusted: boolean;
+  readonly #seed: number;
   #level = -1;
 
   constructor(
@@ -288,6 +290,7 @@ class WasmPopulation implements Population {
   ) {
     const { memory, exports } = kernels;
     this.count = count;
+    this.#seed = seed;
     this.#kernels = kernels;
     this.#size = particles * dimension;
     this.#dimension = dimension;
@@ -374,6 +377,19 @@ class WasmPopulation implements Population {
     const chosen = Float32Array.from(ancestors, (s) => energies[s]);
     energies.set(chosen);
     this.setAccumulated(Float64Array.from(chosen));
+  }
+
+  move({ transitions, leapfrogs, stepFactor }: IslandMoves): void {
+    const [key0, key1] = streamKey(this.#seed, Stream.islandMove);
+    this.#kernels.exports.pathMove(
+      this.address,
+      this.#level,
+      transitions,
+      leapfrogs,
+      stepFactor,
+      key0,
+      key1,
+    );
   }
 
   accumulated(): Float64Array {
