@@ -44,13 +44,15 @@ export function pathScratchBytes(N: i32, n: i32): i32 { return hmcScratch(N * n)
   store<f64>(out, load<f64>(out, 24) + <f64>f32x4.extract_lane(v, 3), 24);
 }
 
-/** v += kick; returns the kinetic energy lost, −Σ kick·(v + ½ kick). */
+/** kick ← factor·kick, v ← v + kick; returns the kinetic energy lost, −Σ kick·(v + ½ kick). */
 // @ts-ignore: decorator
-@inline function addKick(v: usize, kick: usize, size: usize): v128 {
+@inline function addScaledKick(v: usize, kick: usize, size: usize, factor: f32): v128 {
   const half = f32x4.splat(0.5);
+  const by = f32x4.splat(factor);
   let gained = f32x4.splat(0);
   for (let a: usize = 0; a < size; a += 16) {
-    const d = v128.load(kick + a);
+    const d = f32x4.mul(by, v128.load(kick + a));
+    v128.store(kick + a, d);
     const p = v128.load(v + a);
     gained = fma(d, fma(half, d, p), gained);
     v128.store(v + a, f32x4.add(p, d));
@@ -58,9 +60,12 @@ export function pathScratchBytes(N: i32, n: i32): i32 { return hmcScratch(N * n)
   return f32x4.neg(gained);
 }
 
-/** v ← ηv + √(1 − η²) ξ with ξ centred. */
+/**
+ * v ← ηv + √(1 − η²) ξ with ξ centred, along axis `level` mod n alone (see PathModel.friction), then
+ * x ← x + dt v along all.
+ */
 function refresh(
-  job: PathJob, levels: Levels, level: i32, sample: v128, v: usize, noise: usize,
+  job: PathJob, levels: Levels, level: i32, sample: v128, v: usize, noise: usize, x: usize, dt: f32,
 ): void {
   const N = levels.particles;
   const n = levels.dimension;
@@ -68,13 +73,17 @@ function refresh(
   const eta = f32x4.splat(load<f32>(row, 20));
   const rest = f32x4.splat(load<f32>(row, 24));
   const counter = <u32>level * countersPerLevel(N * n);
-  normals(noise, N * n, job.key0, job.key1, sample, counter);
-  centre(noise, N, n);
-  const size = <usize>(N * n) << 4;
-  for (let a: usize = 0; a < size; a += 16) {
-    const drawn = f32x4.mul(rest, v128.load(noise + a));
-    v128.store(v + a, fma(eta, v128.load(v + a), drawn));
+  normals(noise, N, job.key0, job.key1, sample, counter);
+  let mean = f32x4.splat(0);
+  const end = noise + (<usize>N << 4);
+  for (let i = noise; i < end; i += 16) mean = f32x4.add(mean, v128.load(i));
+  mean = f32x4.mul(f32x4.splat(-load<f32>(row, 24) / <f32>N), mean);
+  const stride = <usize>n << 4;
+  let at = v + (<usize>(level % n) << 4);
+  for (let i = noise; i < end; i += 16, at += stride) {
+    v128.store(at, fma(eta, v128.load(at), fma(rest, v128.load(i), mean)));
   }
+  if (dt != 0) drift(x, v, <usize>N * stride, dt);
 }
 
 // @ts-ignore: decorator
@@ -157,12 +166,10 @@ export function pathAdvance(address: usize, level: i32): void {
       accumulate(accumulated, f32x4.sub(after, v128.load(RESULTS)));
       v128.store(energies, after);
     } else {
-      refresh(job, levels, level, sampleOf(job, block), v, job.scratch);
-      drift(x, v, size, 0.5 * dt);
+      refresh(job, levels, level, sampleOf(job, block), v, job.scratch, x, 0.5 * dt);
       v128.store(energies, levelEnergy(levels, level, x, kick));
       clipForce(kick, N, n, clip);
-      scale(kick, size, -0.5 * dt);
-      accumulate(accumulated, addKick(v, kick, size));
+      accumulate(accumulated, addScaledKick(v, kick, size, -0.5 * dt));
       v += size;
       kick += size;
     }
@@ -215,11 +222,22 @@ export function pathComplete(address: usize, level: i32): void {
   const levels = changetype<Levels>(job.levels);
   const size = <usize>(levels.particles * levels.dimension) << 4;
   const dt = load<f32>(rowOf(levels, level), 16);
-  let at: usize = 0;
+  const half = f32x4.splat(0.5);
+  const step = f32x4.splat(0.5 * dt);
+  let v = job.v;
+  let x = job.x;
+  let kick = job.kick;
   for (let block = 0; block < job.blocks; block++) {
-    accumulate(job.accumulated + (<usize>block << 5), addKick(job.v + at, job.kick + at, size));
-    drift(job.x + at, job.v + at, size, 0.5 * dt);
-    at += size;
+    let gained = f32x4.splat(0);
+    for (const end = v + size; v < end; v += 16, x += 16, kick += 16) {
+      const d = v128.load(kick);
+      const p = v128.load(v);
+      const moved = f32x4.add(p, d);
+      gained = fma(d, fma(half, d, p), gained);
+      v128.store(v, moved);
+      v128.store(x, fma(step, moved, v128.load(x)));
+    }
+    accumulate(job.accumulated + (<usize>block << 5), f32x4.neg(gained));
   }
 }
 
@@ -245,11 +263,10 @@ export function pathRetreat(address: usize, level: i32): void {
       drift(x, v, size, -0.5 * dt);
       levelEnergy(levels, level, x, kick);
       clipForce(kick, N, n, clip);
-      scale(kick, size, dt);
       // The kinetic energy gained here is what the forward kick loses.
-      accumulate(accumulated, f32x4.neg(addKick(v, kick, size)));
+      accumulate(accumulated, f32x4.neg(addScaledKick(v, kick, size, dt)));
       drift(x, v, size, -0.5 * dt);
-      refresh(job, levels, level, sampleOf(job, block), v, job.scratch);
+      refresh(job, levels, level, sampleOf(job, block), v, job.scratch, x, 0);
       v += size;
       kick += size;
     }

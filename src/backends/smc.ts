@@ -59,17 +59,30 @@ export function incrementSpread(
   return Math.sqrt(variance / total);
 }
 
-/** Systematic resampling: index i comes ⌊n w̃_i⌋ or ⌈n w̃_i⌉ times, n w̃_i on average; in rising order. */
+/**
+ * Systematic resampling: index i comes ⌊n w̃_i⌋ or ⌈n w̃_i⌉ times, n w̃_i on average. Survivors stay in
+ * their places, further copies take those of the others, so that little has to be moved.
+ */
 export function systematicAncestors(weights: Float64Array, offset: number): Int32Array {
   const n = weights.length;
   const total = weights.reduce((a, w) => a + w, 0);
   const last = weights.findLastIndex((w) => w > 0);
-  const ancestors = new Int32Array(n);
+  const copies = new Int32Array(n);
   let cumulative = weights[0];
   for (let k = 0, i = 0; k < n; k++) {
     const level = (k + offset) / n * total;
     while (cumulative < level && i < last) cumulative += weights[++i];
-    ancestors[k] = i;
+    copies[i]++;
+  }
+  const ancestors = new Int32Array(n);
+  for (let s = 0, from = 0; s < n; s++) {
+    if (copies[s] > 0) {
+      ancestors[s] = s;
+      continue;
+    }
+    while (copies[from] < 2) from++;
+    ancestors[s] = from;
+    copies[from]--;
   }
   return ancestors;
 }

@@ -41,6 +41,9 @@ export class FeatureTables {
   readonly #value: Float64Array;
   readonly #divergence: Float64Array;
   readonly #scale: number;
+  /** Pairs at each node, and their Σ d·(g_i − g_j)/2; zero between calls. */
+  readonly #pairs = new Float64Array(FLOW_CELLS + 1);
+  readonly #work = new Float64Array(FLOW_CELLS + 1);
 
   constructor(dimension: 2 | 3, lengthScale: number) {
     this.#scale = 1 / (FLOW_WIDTH * lengthScale);
@@ -64,22 +67,35 @@ export class FeatureTables {
     out: Float64Array,
     at: number,
   ): void {
-    const value = this.#value;
-    const divergence = this.#divergence;
+    const pairs = this.#pairs;
+    const work = this.#work;
+    let nearest = FLOW_CELLS;
+    let furthest = 0;
     for (let i = offset; i < offset + size; i += dimension) {
       for (let j = i + dimension; j < offset + size; j += dimension) {
         let squared = 0;
-        let work = 0;
+        let along = 0;
         for (let a = 0; a < dimension; a++) {
           const d = x[i + a] - x[j + a];
           squared += d * d;
-          work += 0.5 * d * (gradient[i + a] - gradient[j + a]);
+          along += d * (gradient[i + a] - gradient[j + a]);
         }
-        const node = Math.min(FLOW_CELLS, Math.round(Math.sqrt(squared) * this.#scale)) * FEATURES;
-        for (let m = 0; m < FEATURES; m++) {
-          out[at + m] += divergence[node + m] - work * value[node + m];
-        }
+        const node = Math.min(FLOW_CELLS, Math.sqrt(squared) * this.#scale + 0.5) | 0;
+        pairs[node]++;
+        work[node] += 0.5 * along;
+        if (node < nearest) nearest = node;
+        if (node > furthest) furthest = node;
       }
+    }
+    // Pairs at one node share its row.
+    for (let node = nearest; node <= furthest; node++) {
+      if (pairs[node] === 0) continue;
+      const row = node * FEATURES;
+      for (let m = 0; m < FEATURES; m++) {
+        out[at + m] += pairs[node] * this.#divergence[row + m] - work[node] * this.#value[row + m];
+      }
+      pairs[node] = 0;
+      work[node] = 0;
     }
   }
 }

@@ -64,7 +64,11 @@ export interface PathModel {
   readonly levels: PairPathLevels | MixtureLevels;
   /** Δ_k: time step of the moves of level k, (K). Masses are 1, so it is a length. */
   readonly stepSize: Float64Array;
-  /** γ_k: friction, (K); velocities keep e^{−γΔ} of themselves. Not used by the adjusted kernel. */
+  /**
+   * γ_k: friction, (K). Level k refreshes the velocities along one axis, k mod n, which keep e^{−nγΔ}
+   * of themselves: random numbers for all axes at every level would cost more than the forces. Not
+   * used by the adjusted kernel.
+   */
   readonly friction: Float64Array;
   /** c_k: F_i → F_i/√(1 + |F_i|²/c²), (K); 0: no clipping. */
   readonly clip: Float64Array;

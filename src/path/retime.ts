@@ -6,13 +6,16 @@ import { levelCount, type PathModel } from "./model.ts";
 const SOFTEST = 4e-4;
 /** Levels that the spread is averaged over, as a fraction of all. */
 const SMOOTHING = 0.06;
-/** Share of the levels that is spread evenly, whatever is measured. */
-const FLOOR = 0.15;
+/**
+ * Added to the spread, in units of its mean: half of the levels are spread evenly. Levels also give
+ * time to relax, which the spread does not see (LJ-55 with .15: ⟨U⟩ 3 too high at the end).
+ */
+const FLOOR = 1;
 
 /**
- * The path with `levels` levels redistributed so that each costs the same spread of the log-weights
- * (the standard deviation of what a level adds to W, as fits and islands give it): their number per
- * unit of the old path is proportional to the smoothed spread, plus a floor. Parameters are linear in
+ * The path with `levels` levels redistributed by the spread of the log-weights (the standard
+ * deviation of what a level adds to W, as fits and islands give it): their number per unit of the old
+ * path is proportional to the smoothed spread plus its mean. Parameters are linear in
  * their logarithms between the old levels. Drops the flow, which belonged to those.
  */
 export function retimePath(

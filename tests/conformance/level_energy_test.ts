@@ -50,7 +50,7 @@ function fast(
       priorScratch: packed?.scratch ?? 0,
     },
     path.levels.kind === "mixture" ? 1 : 0,
-    packLevels(path),
+    packLevels(path, parts.system.dimension),
   );
   const blocks = Math.ceil(count / LANES);
   const length = blocks * parts.size * LANES;

@@ -123,9 +123,9 @@ Deno.test("retimePath: levels go where the spread is; the ends stay", () => {
   const levels = moved.levels as PairPathLevels;
   assert.equal(levels.softness[199], 0);
   near(levels.depth[199], 2, 1e-12);
-  // 20 of 100 levels carried 20/28 of the spread: more than half of the new ones stand there.
+  // 20 of 100 levels carried 20/28 of the spread: (20/28 + 20/100)/2 of the new ones, less smoothing.
   const inside = levels.depth.filter((d) => d > before[60] && d < before[79]).length;
-  assert.ok(inside > 100 && inside < 160, `${inside} of 200 levels`);
+  assert.ok(inside > 75 && inside < 95, `${inside} of 200 levels`);
   const times = (retimePath(
     mixturePath({ kernel: "adjusted", levels: 10, stepSize: 0.1 }),
     Float64Array.from({ length: 10 }, (_, k) => 10 - k),

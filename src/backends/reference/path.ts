@@ -139,15 +139,19 @@ class ReferencePopulation implements Population {
     }
   }
 
-  /** v ← ηv + √(1 − η²) ξ, η = e^{−γΔ}; reversible for N(0, 1). */
+  /** v ← ηv + √(1 − η²) ξ along axis `level` mod n; see PathModel.friction. Reversible for N(0, 1). */
   #refresh(s: number, level: number): void {
-    const { path } = this.#problem;
+    const { path, system } = this.#problem;
+    const { particles: N, dimension: n } = system;
     const v = this.#v[s];
-    const eta = Math.exp(-path.friction[level] * path.stepSize[level]);
+    const eta = Math.exp(-n * path.friction[level] * path.stepSize[level]);
     const rest = Math.sqrt(1 - eta * eta);
-    const noise = new Float64Array(v.length);
+    const noise = new Float64Array(N);
     this.#noise.normals(noise, this.#first + s, level);
-    for (let a = 0; a < v.length; a++) v[a] = eta * v[a] + rest * noise[a];
+    for (let i = 0; i < N; i++) {
+      const a = i * n + level % n;
+      v[a] = eta * v[a] + rest * noise[i];
+    }
   }
 
   /** HMC for U_k; W + U_k gains U_k(after) − U_k(before), in the forward sense. Returns U_k. */

@@ -45,13 +45,13 @@ export function packFlowTable(table: Float64Array, width: number): Float32Array 
 }
 
 /** The f32[8] of every level, the prior (level −1) first; see Levels in assembly/level_energy.ts. */
-export function packLevels(path: PathModel): Float32Array {
+export function packLevels(path: PathModel, dimension: 2 | 3): Float32Array {
   const K = levelCount(path);
   const { levels } = path;
   const rows = new Float32Array(8 * (K + 1));
   rows.set(levels.kind === "mixture" ? [0] : [0, 1, 1, 1 / levels.priorVariance]);
   for (let k = 0; k < K; k++) {
-    const eta = Math.exp(-path.friction[k] * path.stepSize[k]);
+    const eta = Math.exp(-dimension * path.friction[k] * path.stepSize[k]);
     rows.set(
       levels.kind === "mixture" ? [levels.times[k], 0, 0, 0] : [
         levels.depth[k],
@@ -170,7 +170,13 @@ class WasmPathEngine implements PathEngine {
       throw new Error("this path needs a Mint prior: prepare(problem) had none");
     }
     const kind = path.levels.kind === "mixture" ? 1 : 0;
-    this.#levels = writeLevels(kernels, parts, addresses, kind, packLevels(path));
+    this.#levels = writeLevels(
+      kernels,
+      parts,
+      addresses,
+      kind,
+      packLevels(path, parts.system.dimension),
+    );
     const { particles, dimension } = parts.system;
     this.#scratch = memory.alloc(exports.pathScratchBytes(particles, dimension));
     if (!path.flow) return;
