@@ -1,9 +1,9 @@
 // The Mint prior of any family: log q, ∂log q/∂x, and derivatives by parameters, on a block of four
 // systems. The family's number stands at byte 24 of the packed prior (src/backends/wasm/mint_prior.ts):
 //   0 orbit_vmf, 1 orbit_gaussian (labelled), 2 pvmf, 3 permutation-invariant Gaussians.
+import { gaussianScales, gaussianScalesStatistics } from "./gaussian_scales";
 import {
-  gaussianScales, gaussianScalesStatistics, orbitGaussian, orbitGaussianScratchBytes,
-  orbitGaussianStatistics,
+  orbitGaussian, orbitGaussianScratchBytes, orbitGaussianStatistics,
 } from "./orbit_gaussian";
 import { orbitVmf, orbitVmfParameterGradient } from "./orbit_vmf";
 import { orbitVmfScratchBytes } from "./orbit_vmf_layout";

@@ -4,6 +4,7 @@ import type { MintConfig } from "../src/config/config.ts";
 import { preset } from "../src/config/presets.ts";
 import { InputError } from "../src/errors.ts";
 import { RandomStream, Stream } from "../src/math/random.ts";
+import { withEstimates } from "../src/mint/families.ts";
 import { addRepulsion } from "../src/mint/loss.ts";
 import { drawMint, MintDensity, mintLabellings } from "../src/mint/mixture.ts";
 import { missesLabellings, permutationTreatment } from "../src/mint/permutations.ts";
@@ -155,7 +156,12 @@ for (const [name, over] of trained) {
   Deno.test(`${name}: training raises the batch ESS, and resumes to the same bits`, async () => {
     const jobs = localMintJobs(wells);
     const model = initialiseMint(wells, config, 4);
-    const training = new MintTraining(model, config, 4);
+    const training = new MintTraining(withEstimates(model, 64), config, 4);
+    assert.equal(
+      training.model.normalisers,
+      undefined,
+      "estimates do not outlive their parameters",
+    );
     const ess: number[] = [];
     let resumed: MintTraining | null = null;
     while (training.iteration < config.iterations) {

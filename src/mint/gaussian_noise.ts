@@ -12,9 +12,9 @@ export interface GaussianNoise {
   readonly logConstant: number;
   /** x (N, n), any translation, to y (rows, n): log density = logConstant − ½|y|². */
   whiten(x: Float64Array, y: Float64Array): void;
-  /** ∂/∂y to ∂/∂x, (N, n). */
+  /** ∂/∂y of a function of |y|² and of products with other whitened rows, to ∂/∂x, (N, n). */
   pullBack(byY: Float64Array, byX: Float64Array): void;
-  /** Adds weight · ∂/∂parameters of a function with derivatives byY at y, y = whitened fixed x. */
+  /** Adds weight · ∂/∂parameters of such a function at y, the whitened rows of fixed positions. */
   addParameterGradient(
     y: Float64Array,
     byY: Float64Array,
@@ -70,6 +70,9 @@ export function createNoise(
  * Every particle by itself, s_i each (or one s for all), the common translation integrated out:
  * y_i = (x_i − x̄)/s_i, x̄ the mean with weights 1/s_i², and
  * logConstant = −½nN log 2π − n Σ log s_i + ½n log(2π/Σ s_i⁻²).
+ *
+ * x̄ drops out of derivatives: Σ s_i⁻¹ y_i = 0 holds for positions and means alike, hence also for
+ * derivatives by y of any function of their products.
  */
 class IndependentNoise implements GaussianNoise {
   readonly rows: number;
@@ -115,15 +118,7 @@ class IndependentNoise implements GaussianNoise {
   }
 
   pullBack(byY: Float64Array, byX: Float64Array): void {
-    const n = this.#n;
-    for (let d = 0; d < n; d++) {
-      let sum = 0;
-      for (let i = 0; i < this.rows; i++) sum += this.#inverse[i] * byY[i * n + d];
-      sum /= this.#precision;
-      for (let i = 0; i < this.rows; i++) {
-        byX[i * n + d] = this.#inverse[i] * (byY[i * n + d] - this.#inverse[i] * sum);
-      }
-    }
+    for (let i = 0; i < byY.length; i++) byX[i] = this.#inverse[Math.floor(i / this.#n)] * byY[i];
   }
 
   addParameterGradient(
@@ -132,16 +127,9 @@ class IndependentNoise implements GaussianNoise {
     weight: number,
     out: Float64Array,
   ): void {
-    // ∂y_i/∂log s_i = −y_i, and the mean moves: ∂x̄/∂log s_i = −2 s_i⁻¹ y_i/Σ s⁻².
-    const n = this.#n;
-    for (let d = 0; d < n; d++) {
-      let sum = 0;
-      for (let i = 0; i < this.rows; i++) sum += this.#inverse[i] * byY[i * n + d];
-      sum *= 2 / this.#precision;
-      for (let i = 0; i < this.rows; i++) {
-        const at = i * n + d;
-        out[this.#single ? 0 : i] += weight * y[at] * (sum * this.#inverse[i] - byY[at]);
-      }
+    // ∂y_i/∂log s_i = −y_i.
+    for (let i = 0; i < y.length; i++) {
+      out[this.#single ? 0 : Math.floor(i / this.#n)] -= weight * y[i] * byY[i];
     }
   }
 
