@@ -3,10 +3,12 @@
 // Labelled components: with X the positions by place relative to the anchor (M × n), P the precision
 // matrix of the noise and B = P·mean (both M rows, packed in f64, whatever the covariance was),
 //   log term = constant − ½ Σ_jk P_jk x_j·x_k + log I(C),   C = Bᵀ X.
-// A bound on f32x4 decides which terms matter; those are computed in f64, lane by lane, because they
-// are small differences of large numbers. Derivatives by parameters: the kernel sums those by P and
+// In three dimensions a bound on f32x4 decides which terms matter; those are computed in f64, lane by
+// lane, because they are small differences of large numbers. In two: orbit_gaussian_plane.ts.
+// Derivatives by parameters: the kernel sums those by P and
 // B, the host (src/backends/wasm/orbit_gaussian.ts) takes them to means and noise.
-import { exp4, i0e4WithRatio, log4 } from "./math";
+import { exp4, log4 } from "./math";
+import { bindPlane, gaussianPlanePass, gaussianPlaneStatistics } from "./orbit_gaussian_plane";
 import { logOrbitIntegral3, orbitIntegral3Matrix } from "./orbit_integral3";
 import {
   beginPass, bind, clean, COMPONENT, components, cut, G, K, labellings, laneValues, largest, M,
@@ -21,7 +23,7 @@ import { fma } from "./simd";
 let dots: usize = 0;
 let forces: usize = 0;
 let places: usize = 0;
-/** Bytes of a labelled component: constant (f64, and again f32), P (M·M f64), B (M·n f64). */
+/** Bytes of a component: constant (f64, and again f32), P (M·M f64), B (M·n f64); n = 2: see there. */
 let stride: usize = 0;
 
 export function orbitGaussianScratchBytes(N: i32, n: i32): i32 {
@@ -33,7 +35,8 @@ function bindGaussian(prior: usize, scratch: usize): void {
   dots = state + 6 * 16;
   forces = dots + (N * N << 4);
   places = forces + (N * n << 4);
-  stride = COMPONENT + (((M * (M + n) << 3) + 15) & ~15);
+  stride = COMPONENT + (n == 3 ? M * (M + 3) << 3 : ((M * (M + 4) << 2) + 15) & ~15);
+  if (n == 2) bindPlane(dots);
 }
 
 /** Dot products (x_a − x_anchor)·(x_b − x_anchor), a·N + b for a ≤ b. */
@@ -59,24 +62,8 @@ const ROOT3 = memory.data<f32>([1.7321], 16);
 /** What rounding may take from a bound, relative to its parts. */
 const SLACK = memory.data<f32>([1e-5], 16);
 
-/** The sum of singular values of the matrix in hand, n = 2. */
-function planeNorm(): v128 {
-  const c0 = v128.load(matrix);
-  const c1 = v128.load(matrix, 16);
-  const c2 = v128.load(matrix, 32);
-  const c3 = v128.load(matrix, 48);
-  const p1 = f32x4.add(c0, c3);
-  const p2 = f32x4.sub(c2, c1);
-  const m1 = f32x4.sub(c0, c3);
-  const m2 = f32x4.add(c1, c2);
-  return f32x4.sqrt(f32x4.pmax(
-    fma(p1, p1, f32x4.mul(p2, p2)),
-    fma(m1, m1, f32x4.mul(m2, m2)),
-  ));
-}
-
-/** A close upper bound of it, n = 3. */
-function spaceNorm(): v128 {
+/** A close upper bound of the sum of singular values of the matrix in hand. */
+function nuclearBound(): v128 {
   let norm = tiny();
   for (let e: usize = 0; e < 9; e++) {
     const c = v128.load(matrix + (e << 4));
@@ -115,42 +102,10 @@ function termBound(component: usize, row: usize): v128 {
       }
     }
   }
-  const nuclear = n == 2 ? planeNorm() : spaceNorm();
+  const nuclear = nuclearBound();
   const half = f32x4.mul(square, f32x4.splat(0.5));
   const slack = f32x4.mul(f32x4.add(f32x4.abs(half), nuclear), splat(SLACK));
   return f32x4.add(f32x4.sub(f32x4.add(splat(component + 8), nuclear), half), slack);
-}
-
-/** log I(C) of the n × n matrix at orbitIntegral3Matrix() (row-major f64), which becomes ∂log I/∂C. */
-function logIntegral(): f64 {
-  if (n == 3) return logOrbitIntegral3(nodeTables, 0);
-  const c = orbitIntegral3Matrix();
-  const a = load<f64>(c);
-  const b = load<f64>(c, 8);
-  const d = load<f64>(c, 16);
-  const e = load<f64>(c, 24);
-  const p1 = a + e;
-  const p2 = d - b;
-  const m1 = a - e;
-  const m2 = b + d;
-  const p = Math.sqrt(p1 * p1 + p2 * p2);
-  const m = Math.sqrt(m1 * m1 + m2 * m2);
-  const high = Math.max(p, m);
-  // i0e and I₁(x)/(x I₀(x)) of both in two lanes of one vector.
-  const arguments = f32x4.replace_lane(f32x4.splat(<f32>p), 1, <f32>m);
-  const inverse = f32x4.div(one(), f32x4.pmax(arguments, tiny()));
-  const bessel = i0e4WithRatio(arguments, inverse, matrix);
-  const ratio = v128.load(matrix);
-  const weightP = <f64>f32x4.extract_lane(bessel, 0) * Math.exp(p - high);
-  const weightM = <f64>f32x4.extract_lane(bessel, 1) * Math.exp(m - high);
-  const sum = weightP + weightM;
-  const fp = weightP / sum * <f64>f32x4.extract_lane(ratio, 0);
-  const fm = weightM / sum * <f64>f32x4.extract_lane(ratio, 1);
-  store<f64>(c, fp * p1 + fm * m1);
-  store<f64>(c, fm * m2 - fp * p2, 8);
-  store<f64>(c, fp * p2 + fm * m2, 16);
-  store<f64>(c, fp * p1 - fm * m1, 24);
-  return high + Math.log(0.5 * sum);
 }
 
 /** One lane's term without its constant; its positions go to `places`, ∂log I/∂C to the matrix. */
@@ -178,7 +133,7 @@ function laneTerm(component: usize, row: usize, lane: usize): f64 {
       square += x * (2 * sum + load<f64>(precision + (j * M + j << 3)) * x);
     }
   }
-  return logIntegral() - 0.5 * square;
+  return logOrbitIntegral3(nodeTables, 0) - 0.5 * square;
 }
 
 /** ∂(the lane's term)/∂x to `forces`: −P X + B ∂log I/∂C, and the opposite sum on the anchor. */
@@ -279,7 +234,8 @@ export function orbitGaussian(prior: usize, x: usize, gradient: usize, scratch: 
   const finite = sanitise(x);
   const broad = logBroad(prior);
   beginPass(broad);
-  pass(true);
+  if (n == 2) gaussianPlanePass(stride, true);
+  else pass(true);
   const nan = f32x4.splat(NaN);
   const factor = v128.bitselect(f32x4.div(one(), total()), nan, finite);
   const broadTerm = exp4(f32x4.sub(broad, reference()));
@@ -301,8 +257,13 @@ export function orbitGaussianStatistics(
   const used = v128.and(sanitise(x), f32x4.ne(weight, f32x4.splat(0)));
   if (!v128.any_true(used)) return;
   beginPass(logBroad(prior));
-  pass(false);
+  if (n == 2) gaussianPlanePass(stride, false);
+  else pass(false);
   const factor = f32x4.div(v128.and(weight, used), total());
+  if (n == 2) {
+    gaussianPlaneStatistics(stride, factor, out);
+    return;
+  }
   for (let k: usize = 0; k < K; k++) {
     const component = components + stride * k;
     let anchor: usize = -1;

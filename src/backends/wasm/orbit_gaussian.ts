@@ -42,7 +42,7 @@ export function gaussianPacking(model: MintModel): ComponentPacking {
   };
   return {
     kind: 1,
-    bytes: 16 + 16 * Math.ceil(m * (m + n) / 2),
+    bytes: 16 + 16 * (n === 3 ? Math.ceil(m * (m + 3) / 2) : Math.ceil(m * (m + 4) / 4)),
     write(memory, address, k, logWeight) {
       const noise = own(k).subarray(means);
       const rows = meanOf(k);
@@ -51,6 +51,14 @@ export function gaussianPacking(model: MintModel): ComponentPacking {
       let square = 0;
       for (let i = 0; i < rows.length; i++) square += rows[i] * scaled[i];
       const { logConstant } = createNoise(covariance, noise, particles, n);
+      if (n === 2) {
+        memory.f32(address, 1)[0] = logWeight + logConstant;
+        const numbers = memory.f32(address + 16, m * (m + 4));
+        numbers.set(precision);
+        numbers.set(rows, m * m);
+        numbers.set(scaled, m * (m + 2));
+        return;
+      }
       // Large where a component is sharp: the kernel takes it in f64, and in f32 for bounds.
       const constant = logWeight + logConstant - 0.5 * square;
       memory.f64(address, 1)[0] = constant;
