@@ -28,9 +28,11 @@ export class LogNormalRadii {
   tabulate(pairs: PairGeometry, anchor: number): void {
     const { particles, n, terms } = this;
     for (let j = 0; j < particles - 1; j++) {
+      const middle = this.logRadius[j];
+      const inverseSigma = 1 / this.#sigma[j];
       for (let b = 0; b < particles; b++) {
         const log = pairs.logRadius[anchor * particles + b];
-        const z = (log - this.logRadius[j]) / this.#sigma[j];
+        const z = (log - middle) * inverseSigma;
         terms[j * particles + b] = -0.5 * z * z - n * log;
       }
     }

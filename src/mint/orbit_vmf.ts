@@ -16,6 +16,7 @@ import type {
   DensityFamily,
 } from "./family.ts";
 import type { Labellings } from "./labellings.ts";
+import { LogNormalRadii } from "./log_normal_radii.ts";
 import { logOrbitIntegral, orbitIntegralBound } from "./orbit_integral.ts";
 import type { PairGeometry } from "./pair_geometry.ts";
 import { drawVmf, logVmfConstant, vmfMeanCosine } from "./von_mises_fisher.ts";
@@ -66,15 +67,12 @@ class OrbitVmfComponent implements ComponentDensity {
   /** κ μ. */
   readonly #scaledMu: Float64Array;
   readonly #muNorm: Float64Array;
-  readonly #logRadius: Float64Array;
-  readonly #sigma: Float64Array;
+  readonly #radii: LogNormalRadii;
   readonly #kappa: Float64Array;
   readonly #kappaSum: number;
   readonly #meanCosine: Float64Array;
   /** All that depends on neither positions nor labelling. */
   readonly #constant: number;
-  /** For the present anchor, the radial term of place j and particle b at j·N + b. */
-  readonly #radial: Float64Array;
   readonly #c: Float64Array;
   readonly #slope: Float64Array;
 
@@ -84,22 +82,25 @@ class OrbitVmfComponent implements ComponentDensity {
     this.#n = n;
     this.#mu = parameters.slice(0, m * n);
     this.#muNorm = new Float64Array(m);
-    this.#logRadius = parameters.slice(m * n, m * (n + 1));
-    this.#sigma = parameters.slice(m * (n + 1), m * (n + 2)).map(Math.exp);
+    this.#radii = new LogNormalRadii(
+      parameters.slice(m * n, m * (n + 1)),
+      parameters.slice(m * (n + 1), m * (n + 2)),
+      particles,
+      n,
+    );
     this.#kappa = parameters.slice(m * (n + 2), m * (n + 3)).map(Math.exp);
     this.#kappaSum = this.#kappa.reduce((sum, kappa) => sum + kappa, 0);
     this.#meanCosine = this.#kappa.map((kappa) => vmfMeanCosine(kappa, n));
-    let constant = -0.5 * m * Math.log(2 * Math.PI);
+    let constant = this.#radii.constant;
     for (let j = 0; j < m; j++) {
       let square = 0;
       for (let d = 0; d < n; d++) square += this.#mu[j * n + d] ** 2;
       this.#muNorm[j] = Math.sqrt(square);
       for (let d = 0; d < n; d++) this.#mu[j * n + d] /= this.#muNorm[j];
-      constant += logVmfConstant(this.#kappa[j], n) - Math.log(this.#sigma[j]);
+      constant += logVmfConstant(this.#kappa[j], n);
     }
     this.#scaledMu = this.#mu.map((value, i) => value * this.#kappa[Math.floor(i / n)]);
     this.#constant = constant;
-    this.#radial = new Float64Array(m * particles);
     this.#c = new Float64Array(n * n);
     this.#slope = new Float64Array(n * n);
   }
@@ -115,7 +116,7 @@ class OrbitVmfComponent implements ComponentDensity {
     const particles = this.#particles;
     const m = particles - 1;
     const n = this.#n;
-    const radial = this.#radial;
+    const radial = this.#radii.terms;
     const constant = this.#constant;
     // Radial terms below this cannot reach the floor: log I(C) ≤ Σκ.
     const least = floor - this.#kappaSum;
@@ -123,7 +124,9 @@ class OrbitVmfComponent implements ComponentDensity {
     let anchor = -1;
     for (let g = 0; g < labellings.count; g++) {
       const row = g * particles;
-      if (assigned[row] !== anchor) this.#tabulate(pairs, anchor = assigned[row]);
+      if (assigned[row] !== anchor) {
+        this.#radii.tabulate(pairs, anchor = assigned[row]);
+      }
       let sum = constant;
       for (let j = 0; j < m; j++) sum += radial[j * particles + assigned[row + j + 1]];
       if (sum < least) {
@@ -133,23 +136,6 @@ class OrbitVmfComponent implements ComponentDensity {
       const c = this.#orbitMatrix(pairs, labellings, g);
       const bound = sum + orbitIntegralBound(c, n);
       out[first + g] = bound < floor ? -Infinity : sum + logOrbitIntegral(c, n);
-    }
-  }
-
-  /** Radial terms of every place j with every particle b, seen from one anchor. */
-  #tabulate(pairs: PairGeometry, anchor: number): void {
-    const particles = this.#particles;
-    const n = this.#n;
-    const radial = this.#radial;
-    const logRadius = pairs.logRadius;
-    for (let j = 0; j < particles - 1; j++) {
-      const middle = this.#logRadius[j];
-      const inverseSigma = 1 / this.#sigma[j];
-      for (let b = 0; b < particles; b++) {
-        const log = logRadius[anchor * particles + b];
-        const z = (log - middle) * inverseSigma;
-        radial[j * particles + b] = -0.5 * z * z - n * log;
-      }
     }
   }
 
@@ -191,8 +177,8 @@ class OrbitVmfComponent implements ComponentDensity {
     for (let j = 0; j < m; j++) {
       const pair = base + labellings.particles[row + j + 1];
       const kappa = this.#kappa[j];
-      const z = (pairs.logRadius[pair] - this.#logRadius[j]) / this.#sigma[j];
-      gradients.byLogRadius[pair] += weight * (-z / this.#sigma[j] - n);
+      const radial = this.#radii.slopes(j, pairs.logRadius[pair]);
+      gradients.byLogRadius[pair] += weight * radial.byLogRadius;
       let cosine = 0; // μᵀ S θ, S = ∂log I/∂C
       for (let e = 0; e < n; e++) {
         let byTheta = 0;
@@ -206,8 +192,8 @@ class OrbitVmfComponent implements ComponentDensity {
         for (let e = 0; e < n; e++) byMu += slope[d * n + e] * direction[pair * n + e];
         out[j * n + d] += weight * kappa * (byMu - cosine * mu[j * n + d]) / this.#muNorm[j];
       }
-      out[m * n + j] += weight * z / this.#sigma[j];
-      out[m * (n + 1) + j] += weight * (z * z - 1);
+      out[m * n + j] += weight * radial.byRho;
+      out[m * (n + 1) + j] += weight * radial.byLogSigma;
       out[m * (n + 2) + j] += weight * kappa * (cosine - this.#meanCosine[j]);
     }
   }
@@ -216,7 +202,7 @@ class OrbitVmfComponent implements ComponentDensity {
     const n = this.#n;
     for (let j = 0; j < this.#particles - 1; j++) {
       drawVmf(random, this.#mu, j * n, this.#kappa[j], n, out);
-      const radius = Math.exp(this.#logRadius[j] + this.#sigma[j] * random.normal());
+      const radius = this.#radii.draw(random, j);
       for (let d = 0; d < n; d++) out[j * n + d] *= radius;
     }
   }
