@@ -1,4 +1,4 @@
-// uses: group math positions threefry pair_energies orbit_vmf gauge egnn matrix_exponential displacement force
+// uses: group math positions threefry pair_energies orbit_vmf gauge egnn matrix_exponential pair_path displacement force
 // Whole trajectories: one workgroup runs one sample through visits [visit_from, visit_to) of its time grid. A
 // visit evaluates force and network at the state once; they serve the kernel that arrives and the one
 // that leaves. log k⁻ − log k⁺ = ½ (|r⁺|² − |r⁻|²); residuals come from displacements, never from
@@ -33,7 +33,7 @@ struct Job {
 /** Network parameters, then the same transposed. */
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 @group(0) @binding(2) var<storage, read> prior: array<f32>;
-/** Times (T + 1), then h = εΔ (T), σ = √(2h) (T), 1/σ (T). */
+/** Times (T + 1), then h = εΔ (T), σ = √(2h) (T), 1/σ (T), Δ (T); then see common/pair_path.wgsl. */
 @group(0) @binding(3) var<storage, read> schedule: array<f32>;
 /** For every sample: state (N·n), the move that led to it (N·n), |z|² of that move, 1 while no loop was cut. */
 @group(0) @binding(4) var<storage, read_write> carry: array<f32>;
@@ -61,14 +61,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var visit = job.visit_from; visit < job.visit_to; visit++) {
     let at = select(T - visit, visit, ahead);
     let t = schedule[at];
-    let energy = annealed_force(t, at == 0u, at == T, lid);
+    let energy = annealed_force(at, T, lid);
+    if (PAIR_DRIFT) {
+      pair_velocity(X, VELOCITY, at, T, lid);
+      sync();
+    }
     if (NETWORK) {
       egnn_forward(X, t, NET, lid);
       network_outputs(lid);
     }
     if (visit > 0u) {
       let step = select(at, at - 1u, ahead);
-      displacement(-sign, schedule[T + 1u + step], BACK, lid);
+      displacement(-sign, step, T, BACK, lid);
       var part = 0.0;
       for (var q = lid; q < SIZE; q += W) {
         let r = (work[MOVE + q] + work[BACK + q]) * schedule[3u * T + 1u + step];
@@ -103,7 +107,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
       }
       project(NOISE, DIM, lid);
-      displacement(sign, schedule[T + 1u + step], MOVE, lid);
+      displacement(sign, step, T, MOVE, lid);
       var part = 0.0;
       for (var q = lid; q < SIZE; q += W) {
         let z = work[NOISE + q];

@@ -1,4 +1,4 @@
-// uses: group math positions gauge egnn egnn_backward matrix_exponential displacement
+// uses: group math positions gauge egnn egnn_backward matrix_exponential pair_path displacement
 // The gradient of the loss along stored trajectories. An item is one state of one sample; every workgroup
 // takes a fixed range of items, in order, and adds what they give to its own slot; reduce.wgsl adds the
 // slots. At a state the kernel that leaves it (k⁺ of step j) and the one that arrives (k⁻ of step j − 1)
@@ -26,7 +26,7 @@ struct Job {
 @group(0) @binding(0) var<uniform> job: Job;
 /** Network parameters, then the same transposed. */
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
-/** Times (T + 1), then h = εΔ (T). */
+/** As in julep.wgsl. */
 @group(0) @binding(2) var<storage, read> schedule: array<f32>;
 /** States (T + 1, samples, N·n), then forces of the same shape. */
 @group(0) @binding(3) var<storage, read> kept: array<f32>;
@@ -52,7 +52,7 @@ fn kernel_adjoint(sample: u32, step: u32, direction: f32, lid: u32) -> f32 {
   let slope = -direction / (2.0 * h);
   let start = (step * job.samples + sample) * SIZE;
   let end = start + job.samples * SIZE;
-  displacement(direction, h, RESIDUAL, lid);
+  displacement(direction, step, job.steps, RESIDUAL, lid);
   var square = 0.0;
   var along = 0.0;
   for (var q = lid; q < SIZE; q += W) {
@@ -68,7 +68,12 @@ fn kernel_adjoint(sample: u32, step: u32, direction: f32, lid: u32) -> f32 {
       work[ADJOINT + q] = fma(direction * h, g, work[ADJOINT + q]);
       work[ADJOINT + SIZE + q] = fma(h, g, work[ADJOINT + SIZE + q]);
       // e^{±hA} x, for the last term of ∂D/∂log ε.
-      work[AFTER + q] = work[X + q] + (moved - linear);
+      var bent = moved - linear;
+      if (PAIR_DRIFT) {
+        let time = direction * schedule[4u * job.steps + 1u + step];
+        bent = fma(-time, work[VELOCITY + q], bent);
+      }
+      work[AFTER + q] = work[X + q] + bent;
     }
     along = fma(r, linear, along);
   }
@@ -105,6 +110,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       work[FORCE + q] = kept[forces + place + q];
     }
     let t = schedule[state];
+    if (PAIR_DRIFT) {
+      sync();
+      pair_velocity(X, VELOCITY, state, job.steps, lid);
+    }
     if (NETWORK) {
       egnn_forward(X, t, OUTPUT, lid);
       for (var q = lid; q < OUTPUTS; q += W) {

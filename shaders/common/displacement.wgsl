@@ -1,5 +1,6 @@
 // The displacements of Julep's transition kernels, from the force and the network's outputs at a state.
-// Formulas: src/backends/reference/julep.ts. Places of one state: X (N·n), FORCE (N·n), NET (b, c, h, s).
+// Formulas: src/backends/reference/julep.ts. Places of one state: X (N·n), FORCE (N·n), NET (b, c, h, s),
+// VELOCITY (N·n).
 
 const CHANNELS_AT: u32 = NET + 2u * SIZE;
 const STRENGTHS_AT: u32 = CHANNELS_AT + N * C;
@@ -16,10 +17,14 @@ fn network_outputs(lid: u32) {
   }
 }
 
-/** D⁺ (sign +1) or D⁻ (sign −1) of a step h = εΔ to work[out ...]; ends with a barrier. */
-fn displacement(sign: f32, h: f32, out: u32, lid: u32) {
+/** D⁺ (sign +1) or D⁻ (sign −1) of step `step` of T to work[out ...]; ends with a barrier. */
+fn displacement(sign: f32, step: u32, T: u32, out: u32, lid: u32) {
+  let h = schedule[T + 1u + step];
   for (var q = lid; q < SIZE; q += W) {
     var d = h * work[FORCE + q];
+    if (PAIR_DRIFT) {
+      d = fma(sign * schedule[4u * T + 1u + step], work[VELOCITY + q], d);
+    }
     if (NETWORK) {
       d = fma(sign * h, work[NET + q], d);
       d = fma(h, work[NET + SIZE + q], d);

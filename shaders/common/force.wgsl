@@ -1,33 +1,41 @@
-// The force of Julep at a state, −∇U_t with U_t = (1 − t)(−log q) + t·U.
+// The force of Julep at a state, −∇U_t with U_t = (1 − t)(−log q) + t·U, or that of the model's own path.
 
 /**
- * U_t at X, returned to all threads; F = −∇U_t, clipped and projected, to FORCE. The ends are exact: at t = 0
- * the target and at t = 1 the prior are not evaluated. GRADIENT is scratch.
+ * U_t at X at state `at` of T + 1, returned to all threads; F = −∇U_t, clipped and projected, to FORCE. The
+ * ends are exact: at t = 0 the target and at t = 1 the prior are not evaluated. GRADIENT is scratch.
  */
-fn annealed_force(t: f32, first: bool, last: bool, lid: u32) -> f32 {
+fn annealed_force(at: u32, T: u32, lid: u32) -> f32 {
+  let t = schedule[at];
   var energy = 0.0;
   for (var q = lid; q < SIZE; q += W) {
     work[FORCE + q] = 0.0;
   }
-  if (!last) {
+  if (OWN_LEVELS && at > 0u) {
+    energy = level_energy(X, GRADIENT, at, T, lid);
+    sync();
+    for (var q = lid; q < SIZE; q += W) {
+      work[FORCE + q] = -work[GRADIENT + q];
+    }
+  } else if (at < T) {
     energy -= (1.0 - t) * orbit_vmf(X, GRADIENT, lid);
     for (var q = lid; q < SIZE; q += W) {
       work[FORCE + q] = (1.0 - t) * work[GRADIENT + q];
     }
     sync();
   }
-  if (!first) {
+  if (!OWN_LEVELS && at > 0u) {
     energy = fma(t, pair_energies(X, GRADIENT, t, lid), energy);
     sync();
     for (var q = lid; q < SIZE; q += W) {
       work[FORCE + q] = fma(-t, work[GRADIENT + q], work[FORCE + q]);
     }
   }
-  if (CLIP > 0.0) {
-    sync();
+  sync();
+  let clip = schedule[5u * T + 1u + at];
+  if (clip > 0.0) {
     for (var i = lid; i < N; i += W) {
-      let f = position(FORCE, i);
-      let factor = 1.0 / sqrt(fma(dot(f, f), INVERSE_CLIP_SQUARED, 1.0));
+      let f = position(FORCE, i) / clip;
+      let factor = 1.0 / sqrt(1.0 + dot(f, f));
       for (var a = 0u; a < DIM; a++) {
         work[FORCE + i * DIM + a] *= factor;
       }

@@ -19,7 +19,6 @@ const { simd, relaxedSimd } = simdFeatures();
 export const notOnGpu = {
   paths: { webgpu: "no WGSL kernels for annealing paths; the backend refuses them" },
   families: { webgpu: "WGSL kernels are of mint.family orbit_vmf; the backend refuses others" },
-  clusterPaths: { webgpu: "no WGSL kernels for julep.path; the backend refuses it" },
   comparators: { webgpu: "no WGSL kernels for the comparators; the backend refuses them" },
 };
 /** One executor for all tests of a file: compiling its kernels takes seconds on software Vulkan. */

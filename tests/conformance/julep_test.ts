@@ -11,7 +11,7 @@ import { initialiseMint } from "../../src/mint/start.ts";
 import { flowVelocity } from "../../src/julep/pair_path.ts";
 import { randomFlow } from "../path/helpers.ts";
 import { createSystem } from "../../src/systems/create.ts";
-import { eachBackend, notOnGpu } from "./backends.ts";
+import { eachBackend } from "./backends.ts";
 
 /** A problem with every parameter of the network moved off its start, so that no head is silent. */
 function problem(config: RunConfig, noise: number): Problem {
@@ -125,8 +125,6 @@ for (const [name, config, steps, count] of cases) {
   };
   const gradient = once(async () => reference.trajectoryGradient(await gradientJob(reference)));
 
-  const lacking = config.julep.path ? notOnGpu.clusterPaths : {};
-
   eachBackend(`julep: log-weights within 1e-3 of the reference, ${name}`, async (executor) => {
     await executor.prepare(setUp);
     const expected = paths();
@@ -145,7 +143,7 @@ for (const [name, config, steps, count] of cases) {
       compared++;
     }
     assert.ok(compared >= count / 2, "most paths are finite");
-  }, lacking);
+  });
 
   eachBackend(
     `julep: backward log-weights within 1e-3 of the reference, ${name}`,
@@ -157,7 +155,6 @@ for (const [name, config, steps, count] of cases) {
         assert.ok(W === got[s] || Math.abs(got[s] - W) <= 1e-3, `${s}: ${got[s]} against ${W}`);
       });
     },
-    lacking,
   );
 
   eachBackend(`julep: gradient of the loss against the reference, ${name}`, async (executor) => {
@@ -170,7 +167,7 @@ for (const [name, config, steps, count] of cases) {
       assert.ok(error <= 2e-4 * norm, `${key}: error ${error} of norm ${norm}`);
       if (expected[key].length) assert.ok(norm > 1e-6, `${key} has a gradient`);
     }
-  }, lacking);
+  });
 
   eachBackend(
     `julep: activations held for the gradient change no bit, ${name}`,
@@ -191,7 +188,6 @@ for (const [name, config, steps, count] of cases) {
       await executor.prepare(setUp);
       assert.deepEqual(await executor.trajectoryGradient(other), taped);
     },
-    lacking,
   );
 }
 

@@ -88,6 +88,7 @@ export function problemConstants(
     LAYERS: L,
     TE,
     OUTPUTS: outputs,
+    CELLS: Math.max(1, julep?.pairDrift?.cells ?? 0),
     GAUGE: julep?.gauge === "anchor" ? 0 : 1,
     ...network.offsets,
   };
@@ -97,7 +98,7 @@ export function problemConstants(
     regions.set(name, workSize);
     workSize += length;
   };
-  for (const name of ["X", "FORCE", "GRADIENT"]) place(name, size);
+  for (const name of ["X", "FORCE", "GRADIENT", "VELOCITY"]) place(name, size);
   place("NET", outputs);
   if (gradient) {
     for (const name of ["OUTPUT", "ADJOINT"]) place(name, outputs);
@@ -128,14 +129,15 @@ export function problemConstants(
     TAPE: gradient,
     NETWORK: Boolean(julep?.network),
     MATRIX: shape.channels > 0,
+    OWN_LEVELS: Boolean(julep?.path),
+    PAIR_DRIFT: Boolean(julep?.pairDrift),
     SIGNED: julep?.matrix !== "positive",
     DRIFT: julep?.drift ?? true,
     EVEN_DRIFT: julep?.evenDrift ?? true,
     ANCHORED: shape.anchored,
   };
   const floats: Record<string, number> = {
-    CLIP: julep?.forceClip ?? 0,
-    INVERSE_CLIP_SQUARED: julep?.forceClip ? 1 / julep.forceClip ** 2 : 0,
+    INVERSE_WIDTH: julep?.pairDrift ? 1 / julep.pairDrift.width : 0,
     INVERSE_LENGTH: 1 / shape.lengthScale,
     INVERSE_ROOT_N: 1 / Math.sqrt(N),
   };

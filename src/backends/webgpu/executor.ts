@@ -1,7 +1,7 @@
 /**
  * The WebGPU backend. Trajectories, their gradients and energies run on the device, and stored
  * trajectories stay there; what decides the weights' exactness is float64 on the host (exact.ts), and
- * training the prior runs in the WebAssembly kernels of the same worker.
+ * training the prior and fitting a pair drift runs in the WebAssembly kernels of the same worker.
  */
 import { knotGradient } from "../../julep/schedule.ts";
 import { Stream, streamKey } from "../../math/random.ts";
@@ -10,6 +10,8 @@ import {
   type DrawJob,
   type EnergyJob,
   type Executor,
+  type FlowFitJob,
+  type FlowFitResult,
   type GradientJob,
   type GradientResult,
   LANES,
@@ -53,6 +55,8 @@ export class WebGpuExecutor implements Executor {
   #device: GpuDevice;
   #kernels: GpuKernels;
   #wasm: Promise<WasmExecutor> | null = null;
+  /** The helper, ready, where the problem has a path. */
+  #fitter: WasmExecutor | null = null;
   #problem: Problem | null = null;
   #exact: ExactParts | null = null;
   #julep: GpuJulep | null = null;
@@ -88,6 +92,7 @@ export class WebGpuExecutor implements Executor {
       this.#julep = null;
       this.#forgetAll();
       if (this.#wasm) (await this.#wasm).prepare(problem);
+      this.#fitter = problem.path ? await this.#helper() : null;
     });
   }
 
@@ -319,8 +324,10 @@ export class WebGpuExecutor implements Executor {
   island(): never {
     return refuse("island");
   }
-  fitFlow(): never {
-    return refuse("fitFlow");
+  /** The pair drift of Julep on a cluster's path is fitted once, before training: by WebAssembly. */
+  fitFlow(job: FlowFitJob): FlowFitResult {
+    if (!this.#fitter) throw new Error("this job needs a path: prepare(problem) had none");
+    return this.#fitter.fitFlow(job);
   }
   adaptLevels(): never {
     return refuse("adaptLevels");

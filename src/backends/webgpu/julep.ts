@@ -3,6 +3,7 @@
  * the gradient of the loss along trajectories that stayed on the device.
  */
 import type { JulepModel } from "../../julep/model.ts";
+import { levelsAt, rowsAt } from "../../julep/pair_path.ts";
 import { stepSizes } from "../../julep/schedule.ts";
 import type { MintModel } from "../../mint/model.ts";
 import type { System } from "../../systems/system.ts";
@@ -63,7 +64,7 @@ function turnsOfState({ system, mint, julep }: GpuTransport, W: number, backward
   const terms = mint.components * priorLayout(mint).labellings;
   const orbit = 4 * N + (n === 3 ? 60 : 0);
   const prior = backward ? 0 : times(terms) * orbit + terms / N * times(N * N) * orbit;
-  const base = prior + 4 * N * times(N) + 400;
+  const base = prior + 8 * N * times(N) + 400;
   const net = julep.network;
   if (!net) return base;
   const H = net.hidden;
@@ -90,18 +91,31 @@ function costOfState({ system, julep }: GpuTransport): number {
   return 30 * edges + 2 * net.layers * net.hidden ** 2 * (edges + 6 * N);
 }
 
-/** Times, then h = εΔ, σ = √(2h), 1/σ of every step. */
+/**
+ * Times, then h = εΔ, σ = √(2h), 1/σ and Δ of every step; then of every state the force's clip, the row of
+ * its level, and the pair drift's table (shaders/common/pair_path.wgsl).
+ */
 function schedule(julep: JulepModel, times: Float64Array): Float32Array<ArrayBuffer> {
   const T = times.length - 1;
   const eps = stepSizes(julep.logStepSize, times);
-  const out = new Float32Array(4 * T + 1);
+  const { path, pairDrift } = julep;
+  const nodes = (pairDrift?.cells ?? 0) + 1;
+  const out = new Float32Array(10 * T + 6 + (T + 1) * nodes);
   out.set(times);
   for (let i = 0; i < T; i++) {
-    const h = eps[i] * (times[i + 1] - times[i]);
+    const duration = times[i + 1] - times[i];
+    const h = eps[i] * duration;
     out[T + 1 + i] = h;
     out[2 * T + 1 + i] = Math.sqrt(2 * h);
     out[3 * T + 1 + i] = 1 / Math.sqrt(2 * h);
+    out[4 * T + 1 + i] = duration;
   }
+  out.fill(julep.forceClip ?? 0, 5 * T + 1, 6 * T + 2);
+  if (path) {
+    out.set(rowsAt(path.clip, 1, times), 5 * T + 1);
+    out.set(levelsAt(path, times), 6 * T + 2);
+  }
+  if (pairDrift) out.set(rowsAt(pairDrift.tables, nodes, times), 10 * T + 6);
   return out;
 }
 

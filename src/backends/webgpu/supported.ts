@@ -5,11 +5,7 @@ export interface Asked {
   /** The system is a molecule. */
   readonly molecule?: boolean;
   readonly mint?: { readonly family: string; readonly components?: number } | null;
-  readonly julep?: {
-    readonly diffusion?: { readonly kind: string };
-    readonly path?: unknown;
-    readonly pairDrift?: unknown;
-  } | null;
+  readonly julep?: { readonly diffusion?: { readonly kind: string } } | null;
   /** Annealing paths (src/path). */
   readonly path?: boolean;
 }
@@ -23,7 +19,6 @@ export function missingOnGpu({ molecule, mint, julep, path }: Asked): string | n
   if (mint && mint.components !== 0 && !families.includes(mint.family)) {
     return `has no kernel for mint.family "${mint.family}" (it has ${families.join(", ")})`;
   }
-  if (julep?.path || julep?.pairDrift) return "has no kernel for a cluster's julep.path";
   if (path) return "has no kernel for annealing paths";
   if (julep?.diffusion) return `has no kernel for the comparator "${julep.diffusion.kind}"`;
   return null;
