@@ -36,7 +36,8 @@ Deno.test("doctor tells what there is, in words and as one JSON object", async (
   assert.equal(findings.mintjulep, VERSION);
   assert.equal(findings.cores, navigator.hardwareConcurrency);
   assert.equal(findings.simd, true);
-  assert.equal(findings.backend, "wasm");
+  const realGpu = findings.adapter !== null && !findings.adapter.software;
+  assert.equal(findings.backend, realGpu ? "webgpu" : "wasm");
   assert.equal(findings.adapter === null, typeof findings.adapterMissing === "string");
 });
 

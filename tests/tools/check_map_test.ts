@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkMap, kernelFaults, wrongImports } from "../../tools/check_map.ts";
+import { checkMap, kernelFaults, shaderFaults, wrongImports } from "../../tools/check_map.ts";
 
 const faults = (path: string, text: string) => wrongImports(new Map([[path, text]]));
 
@@ -58,4 +58,10 @@ Deno.test("kernels without counterpart, stale exclusions and orphans are faults"
     "assembly/b.ts has no tests/conformance/b_test.ts",
     "tools/check_map.ts excludes gone, but there is no assembly/gone.ts",
   ]);
+});
+
+Deno.test("check_map finds shaders without a kernel of their name, and stale exclusions", () => {
+  assert.deepEqual(shaderFaults(["a", "b"], ["a"], { b: "why" }), []);
+  assert.equal(shaderFaults(["a", "b"], ["a"], {}).length, 1);
+  assert.equal(shaderFaults(["a"], ["a"], { gone: "why" }).length, 1);
 });
