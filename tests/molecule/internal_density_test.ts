@@ -1,7 +1,7 @@
 /** Priors of molecules in internal coordinates: normalised, invariant, and with the right integral. */
 import assert from "node:assert/strict";
 import type { ForceField } from "../../src/config/force_field.ts";
-import { cholesky, invertLower, symmetricEigen } from "../../src/math/linear.ts";
+import { cholesky, invertLower } from "../../src/math/linear.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { logSumExp } from "../../src/math/special.ts";
 import { images, type InternalDensity } from "../../src/mint/molecule/gaussian.ts";
@@ -249,7 +249,7 @@ Deno.test("splineTable() is exact for slow cosines, periodic, in two dimensions"
   });
 });
 
-Deno.test("linear algebra: factor, inverse and eigenvalues of a symmetric matrix", () => {
+Deno.test("linear algebra: factor and inverse of a symmetric matrix", () => {
   const n = 7;
   const random = new RandomStream(4, Stream.test, 0);
   const b = Float64Array.from({ length: n * n }, () => random.normal());
@@ -268,11 +268,5 @@ Deno.test("linear algebra: factor, inverse and eigenvalues of a symmetric matrix
   close(times(l, l, true), a);
   const one = Float64Array.from({ length: n * n }, (_, k) => k % (n + 1) === 0 ? 1 : 0);
   close(times(l, invertLower(l, n), false), one);
-  const { values, vectors } = symmetricEigen(a, n);
-  close(times(vectors, vectors, true), one);
-  const scaled = vectors.map((v, k) => v * values[Math.floor(k / n)]);
-  const transpose = (m: Float64Array) => m.map((_, k) => m[(k % n) * n + Math.floor(k / n)]);
-  close(times(transpose(scaled), transpose(vectors), true), a);
-  assert.ok(values.every((v, k) => k === 0 || v >= values[k - 1]));
   assert.throws(() => cholesky(a.map((v) => -v), n), RangeError);
 });

@@ -1,46 +1,52 @@
 /** Normal densities in internal coordinates, and their images under rotors' relabellings. */
-import { cholesky, invertLower, symmetricEigen } from "../../math/linear.ts";
+import { cholesky, invertLower } from "../../math/linear.ts";
 import type { RandomStream } from "../../math/random.ts";
-import { wrap, type ZMatrix } from "../../systems/molecule/zmatrix.ts";
+import { symmetricEigen } from "../../math/symmetric_eigen.ts";
+import type { ZMatrix } from "../../systems/molecule/zmatrix.ts";
 
 const LOG_TWO_PI = Math.log(2 * Math.PI);
 
-/** N(0, L Lᵀ) of n coordinates. */
+/** N(0, w² L Lᵀ) of n coordinates. */
 export interface Gaussian {
   readonly lower: Float64Array;
+  /** L⁻¹. */
   readonly inverse: Float64Array;
-  /** −log det L − ½ n log 2π. */
+  /** w. */
+  readonly widening: number;
+  /** −log det wL − ½ n log 2π. */
   readonly logNorm: number;
 }
 
 /** Throws RangeError when the covariance (n·n) is not positive definite. */
-export function gaussian(covariance: Float64Array, n: number): Gaussian {
+export function gaussian(covariance: Float64Array, n: number, widening = 1): Gaussian {
   const lower = cholesky(covariance, n);
   let logNorm = -0.5 * n * LOG_TWO_PI;
   for (let i = 0; i < n; i++) logNorm -= Math.log(lower[i * n + i]);
-  return { lower, inverse: invertLower(lower, n), logNorm };
+  return widened({ lower, inverse: invertLower(lower, n), widening: 1, logNorm }, widening);
 }
 
-/** log density at displacement d. */
-export function logGaussian({ inverse, logNorm }: Gaussian, d: Float64Array): number {
-  const n = d.length;
-  let squares = 0;
-  for (let i = 0, at = 0; i < n; i++, at += n) {
-    let y = 0;
-    for (let j = 0; j <= i; j++) y += inverse[at + j] * d[j];
-    squares += y * y;
-  }
-  return logNorm - 0.5 * squares;
+/** The same density `factor` times as wide in all directions; matrices are shared. */
+export function widened(normal: Gaussian, factor: number): Gaussian {
+  const n = Math.sqrt(normal.lower.length);
+  return {
+    ...normal,
+    widening: normal.widening * factor,
+    logNorm: normal.logNorm - n * Math.log(factor),
+  };
 }
 
-/** d ← L ε, ε standard normal. */
-export function drawGaussian({ lower }: Gaussian, random: RandomStream, d: Float64Array): void {
+/** d ← w L ε, ε standard normal. */
+export function drawGaussian(
+  { lower, widening }: Gaussian,
+  random: RandomStream,
+  d: Float64Array,
+): void {
   const n = d.length;
   const noise = Float64Array.from(d, () => random.normal());
   for (let i = 0; i < n; i++) {
     let sum = 0;
     for (let j = 0; j <= i; j++) sum += lower[i * n + j] * noise[j];
-    d[i] = sum;
+    d[i] = widening * sum;
   }
 }
 
@@ -60,8 +66,8 @@ export function flooredInverse(
   for (let k = 0; k < n; k++) {
     const share = 1 / Math.max(values[k], floor);
     for (let i = 0; i < n; i++) {
-      const left = share * vectors[k * n + i];
-      for (let j = 0; j < n; j++) inverse[i * n + j] += left * vectors[k * n + j];
+      const left = share * vectors[i * n + k];
+      for (let j = 0; j < n; j++) inverse[i * n + j] += left * vectors[j * n + k];
     }
   }
   return inverse.map((v, at) => v * scales[Math.floor(at / n)] * scales[at % n]);
@@ -95,21 +101,6 @@ export function relabelAtRandom(coordinates: ZMatrix, z: Float64Array, random: R
 }
 
 /**
- * z − mean, dihedrals by the shorter way round. `first` is the place of the first dihedral in z: 2N − 3.
- */
-export function displacement(
-  z: Float64Array,
-  mean: Float64Array,
-  first: number,
-  out: Float64Array,
-): void {
-  for (let k = 0; k < z.length; k++) {
-    const d = z[k] - mean[k];
-    out[k] = k < first || Math.abs(d) <= Math.PI ? d : wrap(d);
-  }
-}
-
-/**
  * A density of molecules in internal coordinates, exactly normalised over the domain and all
  * relabellings of the rotors but for what its draws lose there.
  */
@@ -121,4 +112,26 @@ export interface InternalDensity {
   draw(random: RandomStream): Float64Array | null;
   /** log q(z). */
   logDensity(z: Float64Array): number;
+  /** Covariance within a basin (n·n), averaged over basins: what moves are scaled by. */
+  localCovariance(): Float64Array;
+}
+
+/** sum += factor · w² L Lᵀ, rows and columns at `places` of an n·n matrix. */
+export function addCovariance(
+  { lower, widening }: Gaussian,
+  factor: number,
+  places: readonly number[],
+  sum: Float64Array,
+  n: number,
+): void {
+  const m = places.length;
+  const scale = factor * widening ** 2;
+  for (let i = 0; i < m; i++) {
+    for (let j = 0; j <= i; j++) {
+      let value = 0;
+      for (let k = 0; k <= j; k++) value += lower[i * m + k] * lower[j * m + k];
+      sum[places[i] * n + places[j]] += scale * value;
+      if (i !== j) sum[places[j] * n + places[i]] += scale * value;
+    }
+  }
 }

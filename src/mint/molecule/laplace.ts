@@ -1,18 +1,18 @@
 /** Laplace's mixture: one normal density per minimum with the inverse Hessian as its covariance. */
 import { logSumExp } from "../../math/special.ts";
 import type { RandomStream } from "../../math/random.ts";
-import type { ZMatrix } from "../../systems/molecule/zmatrix.ts";
+import { wrap, type ZMatrix } from "../../systems/molecule/zmatrix.ts";
 import {
-  displacement,
+  addCovariance,
   drawGaussian,
   flooredInverse,
   type Gaussian,
   gaussian,
-  images,
   type InternalDensity,
-  logGaussian,
   relabelAtRandom,
+  widened,
 } from "./gaussian.ts";
+import { ImageSum } from "./image_sum.ts";
 import type { InternalEnergy } from "./internal_energy.ts";
 import type { Minimum } from "./minima.ts";
 
@@ -21,6 +21,7 @@ const FLOOR = 0.02;
 
 export class LaplaceMixture implements InternalDensity {
   readonly #coordinates: ZMatrix;
+  readonly #sum: ImageSum;
   readonly #components: { mean: Float64Array; normal: Gaussian; logWeight: number }[];
 
   /**
@@ -34,10 +35,12 @@ export class LaplaceMixture implements InternalDensity {
     const n = energy.coordinates.size;
     const raw = minima.map(({ z, value }) => {
       const covariance = flooredInverse(energy.hessian(z), energy.scales, FLOOR);
-      const volume = -gaussian(covariance, n).logNorm;
-      const normal = gaussian(covariance.map((v) => v * widening ** 2), n);
-      return { mean: z, normal, logWeight: volume - value };
+      const normal = gaussian(covariance, n);
+      const logWeight = -normal.logNorm - value;
+      return { mean: z, normal: widened(normal, widening), logWeight };
     });
+    const all = Array.from({ length: n }, (_, k) => k);
+    this.#sum = new ImageSum(energy.coordinates, all);
     const total = logSumExp(raw.map(({ logWeight }) => logWeight));
     this.#components = raw.map((c) => ({ ...c, logWeight: c.logWeight - total }));
   }
@@ -56,15 +59,23 @@ export class LaplaceMixture implements InternalDensity {
   }
 
   logDensity(z: Float64Array): number {
-    const d = new Float64Array(z.length);
     const first = 2 * this.#coordinates.atoms - 3;
-    const all = images(this.#coordinates, z);
-    const terms = all.flatMap((image) =>
-      this.#components.map(({ mean, normal, logWeight }) => {
-        displacement(image, mean, first, d);
-        return logWeight + logGaussian(normal, d);
-      })
-    );
-    return logSumExp(terms) - Math.log(all.length);
+    return logSumExp(this.#components.map(({ mean, normal, logWeight }) => {
+      const displace = (z: Float64Array, k: number) => {
+        const d = z[k] - mean[k];
+        return k < first ? d : wrap(d);
+      };
+      return this.#sum.logMean(z, displace, [{ normal, logWeight }]);
+    }));
+  }
+
+  localCovariance(): Float64Array {
+    const n = this.#coordinates.size;
+    const sum = new Float64Array(n * n);
+    const all = Array.from({ length: n }, (_, k) => k);
+    for (const { normal, logWeight } of this.#components) {
+      addCovariance(normal, Math.exp(logWeight), all, sum, n);
+    }
+    return sum;
   }
 }

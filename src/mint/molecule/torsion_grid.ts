@@ -9,18 +9,18 @@
  * Hessian. Jumps between cells are harmless: the density is exact.
  */
 import type { RandomStream } from "../../math/random.ts";
-import { logSumExp } from "../../math/special.ts";
 import { wrap, type ZMatrix } from "../../systems/molecule/zmatrix.ts";
 import {
+  addCovariance,
   drawGaussian,
   flooredInverse,
   type Gaussian,
   gaussian,
-  images,
   type InternalDensity,
-  logGaussian,
   relabelAtRandom,
+  widened,
 } from "./gaussian.ts";
+import { ImageSum, type Weighted } from "./image_sum.ts";
 import type { InternalEnergy } from "./internal_energy.ts";
 import { canonical, minimise } from "./minima.ts";
 import { splineTable } from "./spline_table.ts";
@@ -49,6 +49,9 @@ const FLOOR = 0.1;
 /** F above the lowest, kT, is cut here: interpolation would ring beside a collision. */
 const CEILING = 40;
 
+/** Width of a soft torsion within a basin, radians. */
+const LOCAL = 0.22;
+
 interface Cell {
   /** Constrained minimum, all coordinates. */
   readonly z: Float64Array;
@@ -60,7 +63,8 @@ export class TorsionGrid implements InternalDensity {
   readonly #soft: readonly number[];
   readonly #rest: readonly number[];
   readonly #options: TorsionGridOptions;
-  readonly #cells: { z: Float64Array; response: Float64Array; normals: Gaussian[] }[];
+  readonly #sum: ImageSum;
+  readonly #cells: { z: Float64Array; response: Float64Array; parts: Weighted[] }[];
   /** Probability of each sub-cell, and their running sum. */
   readonly #table: Float64Array;
   readonly #cumulative: Float64Array;
@@ -84,6 +88,7 @@ export class TorsionGrid implements InternalDensity {
     this.#soft = soft.map((row) => coordinates.dihedralAt(row));
     this.#rest = Array.from({ length: coordinates.size }, (_, k) => k)
       .filter((k) => !this.#soft.includes(k));
+    this.#sum = new ImageSum(coordinates, this.#rest);
     const minima = this.#constrainedMinima(energy, reference);
     const free = new Float64Array(minima.length);
     this.#cells = minima.map((cell, c) => {
@@ -151,9 +156,11 @@ export class TorsionGrid implements InternalDensity {
         response[i * soft.length + axis] = sum;
       });
     }
-    const normals = this.#options.parts.map(({ widening, stretched }) => {
-      const changed = covariance.slice();
+    const plain = gaussian(covariance, m);
+    const parts = this.#options.parts.map(({ weight, widening, stretched }): Weighted => {
+      let normal: Gaussian = plain;
       if (stretched) {
+        const changed = covariance.slice();
         const b = rest.indexOf(this.#coordinates.dihedralAt(stretched.row));
         const variance = covariance[b * m + b];
         for (let i = 0; i < m; i++) {
@@ -162,11 +169,11 @@ export class TorsionGrid implements InternalDensity {
               covariance[b * m + j] / variance;
           }
         }
+        normal = gaussian(changed, m);
       }
-      return gaussian(changed.map((v) => v * widening ** 2), m);
+      return { normal: widened(normal, widening), logWeight: Math.log(weight) };
     });
-    const logVolume = -gaussian(covariance, m).logNorm;
-    return { made: { z, response, normals }, logVolume };
+    return { made: { z, response, parts }, logVolume: -plain.logNorm };
   }
 
   /** Sub-cell along each torsion of z. */
@@ -183,21 +190,6 @@ export class TorsionGrid implements InternalDensity {
     return { cell, sub };
   }
 
-  /** c − c* − R (φ − φ_cell), dihedrals by the shorter way. */
-  #displacement(z: Float64Array, cell: number, d: Float64Array): void {
-    const { z: mean, response } = this.#cells[cell];
-    const soft = this.#soft;
-    const shift = soft.map((at) => wrap(z[at] - mean[at]));
-    const first = 2 * this.#coordinates.atoms - 3;
-    this.#rest.forEach((k, i) => {
-      let value = z[k] - mean[k];
-      for (let axis = 0; axis < shift.length; axis++) {
-        value -= response[i * shift.length + axis] * shift[axis];
-      }
-      d[i] = k < first ? value : wrap(value);
-    });
-  }
-
   draw(random: RandomStream): Float64Array | null {
     const { cells, subcells, parts } = this.#options;
     const fine = cells * subcells;
@@ -212,9 +204,9 @@ export class TorsionGrid implements InternalDensity {
     });
     let part = random.uniform();
     const chosen = Math.max(0, parts.findIndex(({ weight }) => (part -= weight) <= 0));
-    const { z: mean, response, normals } = this.#cells[cell];
+    const { z: mean, response, parts: normals } = this.#cells[cell];
     const d = new Float64Array(this.#rest.length);
-    drawGaussian(normals[chosen], random, d);
+    drawGaussian(normals[chosen].normal, random, d);
     const first = 2 * this.#coordinates.atoms - 3;
     if (this.#rest.some((k, i) => k >= first && Math.abs(d[i]) > Math.PI)) return null;
     const shift = this.#soft.map((at) => z[at] - mean[at]);
@@ -227,19 +219,55 @@ export class TorsionGrid implements InternalDensity {
   }
 
   logDensity(z: Float64Array): number {
-    const { cells, subcells, parts } = this.#options;
+    const { cells, subcells } = this.#options;
     const { cell, sub } = this.#place(z);
     const area = this.#soft.length * Math.log(2 * Math.PI / (cells * subcells));
-    const d = new Float64Array(this.#rest.length);
-    const all = images(this.#coordinates, z);
-    const terms: number[] = [];
-    for (const image of all) {
-      this.#displacement(image, cell, d);
-      this.#cells[cell].normals.forEach((normal, p) =>
-        terms.push(Math.log(parts[p].weight) + logGaussian(normal, d))
-      );
-    }
-    return Math.log(this.#table[sub]) - area + logSumExp(terms) - Math.log(all.length);
+    const { z: mean, response, parts } = this.#cells[cell];
+    const shift = this.#soft.map((at) => wrap(z[at] - mean[at]));
+    const first = 2 * this.#coordinates.atoms - 3;
+    // c − c* − R (φ − φ_cell), dihedrals by the shorter way.
+    const displace = (z: Float64Array, i: number) => {
+      const k = this.#rest[i];
+      let value = z[k] - mean[k];
+      for (let axis = 0; axis < shift.length; axis++) {
+        value -= response[i * shift.length + axis] * shift[axis];
+      }
+      return k < first ? value : wrap(value);
+    };
+    return Math.log(this.#table[sub]) - area + this.#sum.logMean(z, displace, parts);
+  }
+
+  /** That of the cells, and of their response to soft torsions LOCAL wide. */
+  localCovariance(): Float64Array {
+    const n = this.#coordinates.size;
+    const rest = this.#rest, soft = this.#soft, S = soft.length;
+    const sum = new Float64Array(n * n);
+    const probability = new Float64Array(this.#cells.length);
+    const { cells, subcells } = this.#options;
+    const fine = cells * subcells;
+    this.#table.forEach((w, sub) => {
+      let cell = 0;
+      for (let axis = 0; axis < S; axis++) {
+        cell += Math.floor(Math.floor(sub / fine ** axis) % fine / subcells) * cells ** axis;
+      }
+      probability[cell] += w;
+    });
+    this.#cells.forEach(({ response, parts }, c) => {
+      const p = probability[c];
+      if (p < 1e-6) return;
+      addCovariance(parts[0].normal, p, rest, sum, n);
+      const variance = p * LOCAL ** 2;
+      for (let axis = 0; axis < S; axis++) {
+        rest.forEach((k, i) => {
+          const left = variance * response[i * S + axis];
+          sum[k * n + soft[axis]] += left;
+          sum[soft[axis] * n + k] += left;
+          rest.forEach((l, j) => sum[k * n + l] += left * response[j * S + axis]);
+        });
+        sum[soft[axis] * n + soft[axis]] += variance;
+      }
+    });
+    return sum;
   }
 }
 
