@@ -3,6 +3,7 @@ import type { JulepModel } from "../julep/model.ts";
 import type { Stream } from "../math/random.ts";
 import type { MintModel } from "../mint/model.ts";
 import type { PathModel } from "../path/model.ts";
+import type { InternalModel } from "../path/internal_sampler.ts";
 import type { PathExecutor } from "./path_jobs.ts";
 
 export type * from "./path_jobs.ts";
@@ -32,6 +33,8 @@ export interface Problem {
   readonly julep: JulepModel | null;
   /** For the jobs of path_jobs.ts. */
   readonly path?: PathModel | null;
+  /** Molecules in internal coordinates: `paths` then runs these, whatever else is there. */
+  readonly internal?: InternalModel | null;
 }
 
 /** Sample range of a job. */

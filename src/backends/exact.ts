@@ -5,10 +5,12 @@
  */
 import type { JulepModel } from "../julep/model.ts";
 import { drawGaussianPrior, logGaussianPrior } from "../path/prior.ts";
+import { InternalSampler } from "../path/internal_sampler.ts";
 import type { PathModel } from "../path/model.ts";
 import { drawMint, MintDensity } from "../mint/mixture.ts";
 import { checkPath } from "../path/check.ts";
 import { createSystem } from "../systems/create.ts";
+import type { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
 import { projectGauge } from "./reference/julep.ts";
 import type { DrawJob, PriorDraw, Problem, TrajectoryResult } from "./backend.ts";
@@ -18,12 +20,17 @@ export class ExactParts {
   readonly #mixture: MintDensity | null;
   readonly julep: JulepModel | null;
   readonly #path: PathModel | null;
+  /** Prior and path of a molecule in internal coordinates, where the problem has them. */
+  readonly internal: InternalSampler | null;
 
   constructor(problem: Problem) {
     this.system = createSystem(problem.system);
     this.#mixture = problem.mint ? new MintDensity(problem.mint) : null;
     this.julep = problem.julep;
     this.#path = problem.path ?? null;
+    this.internal = problem.internal
+      ? new InternalSampler(this.system as Molecule, problem.internal)
+      : null;
     if (this.#path) checkPath(this.#path, problem.system);
   }
 

@@ -49,8 +49,12 @@ export interface MoleculeConfig {
   /** Kelvin. */
   temperature: number;
   solvent: Solvent;
-  forceField: ForceField;
+  /** In full, or the name of a molecule that comes with the program. */
+  forceField: ForceField | MoleculeName;
 }
+
+/** Molecules that come with the program (src/systems/molecule/presets.ts). */
+export type MoleculeName = "aldp";
 
 export type SystemConfig = DoubleWellConfig | LennardJonesConfig | MoleculeConfig;
 
@@ -253,6 +257,35 @@ export interface ChainsConfig {
   thin: number;
 }
 
+/**
+ * Molecules: a prior in internal coordinates, made from the energy alone, and adjusted annealing from
+ * it (src/mint/molecule, src/path/internal_path.ts).
+ */
+export interface InternalConfig {
+  /**
+   * "torsion_grid": a table of one to three soft torsions with harmonic densities of all else;
+   * "laplace": a harmonic density for every minimum; "auto": the grid where there are one or two.
+   */
+  prior: "auto" | "torsion_grid" | "laplace";
+  /**
+   * Geometry with the handedness wanted, (N, 3) in nm, flat; null: that of the named molecule. Stiff
+   * torsions (amides, rings) keep to it.
+   */
+  reference: number[] | null;
+  /** Random starts of the search for minima, and descent steps for each. */
+  starts: number;
+  descentSteps: number;
+  /** Cells along each torsion of the grid, and pieces of its table in each. */
+  cells: number;
+  subcells: number;
+  /** Levels of the annealing; 0: the prior alone. */
+  levels: number;
+  /** Leapfrogs of a level's HMC transition (1: MALA). */
+  leapfrogs: number;
+  /** Their time step, in whitened coordinates. */
+  stepSize: number;
+}
+
 export interface RunConfig {
   /** Version of this layout. */
   version: 1;
@@ -268,4 +301,6 @@ export interface RunConfig {
   path?: PathConfig;
   /** In place of `mint` and `julep`. */
   chains?: ChainsConfig;
+  /** In place of `mint` and `julep`; molecules only. */
+  internal?: InternalConfig | null;
 }

@@ -78,7 +78,13 @@ function readText(path: string): string {
 
 function baseOf(value: Fields, path: string): Fields {
   const name = Object.hasOwn(value, "preset") ? value.preset : "custom";
-  if (typeof name === "string" && presetNames.includes(name)) return { ...preset(name) };
+  if (typeof name === "string" && presetNames.includes(name)) {
+    const base = preset(name);
+    // A file that changes the kind of system leaves behind what only the preset's kind has.
+    const kind = isFields(value.system) ? value.system.kind : base.system.kind;
+    const { internal, ...rest } = base;
+    return kind === "molecule" && internal ? { ...rest, internal } : rest;
+  }
   if (name !== "custom") {
     throw new InputError(
       `${path}: preset ${JSON.stringify(name)} is unknown: it must be ` +
@@ -91,7 +97,8 @@ function baseOf(value: Fields, path: string): Fields {
 
 /** The preset whose stages suit a system of this kind. */
 function presetOfKind(system: unknown): string {
-  return isFields(system) && system.kind === "lennard_jones" ? "lj13" : "dw4";
+  if (!isFields(system)) return "dw4";
+  return system.kind === "lennard_jones" ? "lj13" : system.kind === "molecule" ? "aldp" : "dw4";
 }
 
 /** Complete examples of the tagged objects, by their `kind`: what a change of kind starts from. */
@@ -101,6 +108,8 @@ function defaultsOfKind(kind: unknown): Fields | undefined {
       return { ...preset("dw4").system };
     case "lennard_jones":
       return { ...preset("lj13").system };
+    case "molecule":
+      return { ...preset("aldp").system };
     case "shifted":
       return { kind };
     case "beutler":

@@ -1,6 +1,12 @@
 /** What `--method NAME` changes in a configuration; fields set by hand come after it. */
 import { InputError } from "../errors.ts";
-import type { ChainsConfig, DiffusionConfig, PathConfig, RunConfig } from "./config.ts";
+import type {
+  ChainsConfig,
+  DiffusionConfig,
+  InternalConfig,
+  PathConfig,
+  RunConfig,
+} from "./config.ts";
 
 /**
  * Names of all methods: the paper's; the same prior with other transitions and the pair flow; what
@@ -13,6 +19,7 @@ export const methodNames = [
   "ais",
   "smc",
   "mcmc",
+  "internal",
   "pis",
   "dds",
 ] as const;
@@ -30,6 +37,8 @@ export function withMethod(config: RunConfig, method: string): RunConfig {
       return withPath(config, method);
     case "mcmc":
       return { ...withoutStages(config), chains: chains[config.system.kind] };
+    case "internal":
+      return withInternal(config);
     case "pis":
     case "dds":
       return withDiffusion(config, method);
@@ -41,7 +50,8 @@ export function withMethod(config: RunConfig, method: string): RunConfig {
 }
 
 /** The method that a configuration is of, by its fields. */
-export function methodOf({ julep, path, chains }: RunConfig): MethodName {
+export function methodOf({ julep, path, chains, internal }: RunConfig): MethodName {
+  if (internal) return "internal";
   if (chains) return "mcmc";
   if (path?.resampling) return "smc";
   if (path) return path.flow || path.kernel === "underdamped" ? path.kernel : "ais";
@@ -75,11 +85,33 @@ const chains: Record<RunConfig["system"]["kind"], ChainsConfig> = {
   },
 };
 
+/** What a molecule's prior and path are made with: method.md section 6, tuned on aldp. */
+export const internalDefaults: InternalConfig = {
+  prior: "auto",
+  reference: null,
+  starts: 200,
+  descentSteps: 600,
+  cells: 24,
+  subcells: 6,
+  levels: 100,
+  leapfrogs: 1,
+  stepSize: 0.7,
+};
+
+function withInternal(config: RunConfig): RunConfig {
+  if (config.system.kind !== "molecule") {
+    throw new InputError(`method internal is for molecules, system.kind is ${config.system.kind}`);
+  }
+  return config.internal ? config : { ...withoutStages(config), internal: { ...internalDefaults } };
+}
+
 /** The broad Gaussian alone, and no training. */
 function withoutStages(config: RunConfig): RunConfig {
   const { mint } = config;
+  const internal = config.internal ? { internal: null } : {};
   return {
     ...config,
+    ...internal,
     mint: { ...mint, components: 0, iterations: 0, broad: { ...mint.broad, weight: 1 } },
   };
 }

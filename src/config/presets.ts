@@ -1,5 +1,6 @@
 /** Named starting points; `RunConfig` in full, so that config.json spells every default out. */
 import { InputError } from "../errors.ts";
+import { internalDefaults } from "./methods.ts";
 import type { JulepConfig, MintConfig, RunConfig, SystemConfig } from "./config.ts";
 
 const mint: MintConfig = {
@@ -82,6 +83,15 @@ const cluster = (
   },
 });
 
+const molecule = (preset: string, solvent: "none" | "obc1"): RunConfig => ({
+  ...base,
+  preset,
+  system: { kind: "molecule", temperature: 300, solvent, forceField: "aldp" },
+  mint: { ...mint, components: 0, broad: { weight: 1, scale: 0.2 }, iterations: 0 },
+  julep,
+  internal: { ...internalDefaults },
+});
+
 const presets: Record<string, () => RunConfig> = {
   dw4: () => ({
     ...base,
@@ -102,6 +112,8 @@ const presets: Record<string, () => RunConfig> = {
   lj13: () => cluster("lj13", 13, 2, 0.5),
   lj55: () => cluster("lj55", 55, 2, 1),
   "lj13-eacf": () => cluster("lj13-eacf", 13, 1, 0.5),
+  aldp: () => molecule("aldp", "obc1"),
+  "aldp-vacuum": () => molecule("aldp-vacuum", "none"),
 };
 
 /** Names of all presets. */

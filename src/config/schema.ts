@@ -74,32 +74,35 @@ const molecule: z.ZodType<MoleculeConfig> & z.core.$ZodTypeDiscriminable = objec
   kind: z.literal("molecule"),
   temperature: positive(),
   solvent: oneOf("none", "obc1", "obc2"),
-  forceField: object({
-    title: z.string("a text"),
-    atoms: object({
-      names: names(),
-      residues: numbers(),
-      residueNames: names(),
-      elements: numbers(),
-      masses: numbers(),
-      charges: numbers(),
-    }),
-    bonds: rows(),
-    angles: rows(),
-    torsions: rows(),
-    lennardJones: object({ types: numbers(), a: numbers(), b: numbers() }),
-    exceptions: rows(),
-    born: z.union([
-      z.null(),
-      object({
-        radii: numbers(),
-        screens: numbers(),
-        soluteDielectric: positive(),
-        solventDielectric: positive(),
-        surfaceTension: finite(),
+  forceField: z.union([
+    z.literal("aldp"),
+    object({
+      title: z.string("a text"),
+      atoms: object({
+        names: names(),
+        residues: numbers(),
+        residueNames: names(),
+        elements: numbers(),
+        masses: numbers(),
+        charges: numbers(),
       }),
-    ], "the data of generalised Born solvation or null"),
-  }),
+      bonds: rows(),
+      angles: rows(),
+      torsions: rows(),
+      lennardJones: object({ types: numbers(), a: numbers(), b: numbers() }),
+      exceptions: rows(),
+      born: z.union([
+        z.null(),
+        object({
+          radii: numbers(),
+          screens: numbers(),
+          soluteDielectric: positive(),
+          solventDielectric: positive(),
+          surfaceTension: finite(),
+        }),
+      ], "the data of generalised Born solvation or null"),
+    }),
+  ], '"aldp" or a force field in full'),
 });
 
 const system: z.ZodType<SystemConfig> = z.discriminatedUnion(
@@ -209,6 +212,18 @@ const path = object({
   ),
 });
 
+const internal = object({
+  prior: oneOf("auto", "torsion_grid", "laplace"),
+  reference: z.union([z.null(), z.array(finite())], "a list of numbers or null"),
+  starts: count(1),
+  descentSteps: count(1),
+  cells: integer(4, 72),
+  subcells: integer(1, 100),
+  levels: integer(0, 1e6),
+  leapfrogs: integer(1, 1e4),
+  stepSize: positive(),
+});
+
 const chains = object({
   chains: multipleOf4(4),
   leapfrogs: count(1),
@@ -231,6 +246,7 @@ const runConfig: z.ZodType<RunConfig> = object({
   checkpointEvery: count(1),
   path: path.optional(),
   chains: chains.optional(),
+  internal: z.union([z.null(), internal], "an object or null").optional(),
 }).superRefine((config, context) => {
   for (const [path, message] of contradictions(config)) {
     context.addIssue({ code: "custom", path: path.split("."), message, params: { whole: true } });
@@ -268,6 +284,12 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
   }
   if (julep.diffusion) yield* contradictionsOfDiffusion(config);
   if (config.path && config.chains) yield ["chains", "cannot stand beside path"];
+  if (config.internal && (config.path || config.chains)) {
+    yield ["internal", "cannot stand beside path or chains"];
+  }
+  if (config.internal && system.kind !== "molecule") {
+    yield ["internal", `is for molecules, system.kind is ${system.kind}`];
+  }
   if (config.path && system.kind !== "lennard_jones" && config.path.stepSize === null) {
     yield ["path.stepSize", `must be a number > 0 for ${system.kind}, got null`];
   }

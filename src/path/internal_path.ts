@@ -23,12 +23,23 @@ export interface InternalPathOptions {
 }
 
 export interface InternalSample {
-  /** Null where the prior's draw left the domain: the weight is zero. */
+  /** The prior's end; null where its draw left the domain: the weight is zero. */
+  readonly start: Float64Array | null;
+  /** The target's end. */
   readonly z: Float64Array | null;
+  /** V at the target's end; +∞ where there is none. */
+  readonly value: number;
   /** W without the 8π² of rotations; −∞ for a draw of no weight. */
   readonly logWeight: number;
   /** Fraction of transitions accepted; NaN without any. */
   readonly acceptance: number;
+}
+
+interface State {
+  z: Float64Array;
+  gradient: Float64Array;
+  value: number;
+  logDensity: number;
 }
 
 export class InternalPath {
@@ -44,39 +55,71 @@ export class InternalPath {
     this.#lower = cholesky(prior.localCovariance(), energy.coordinates.size);
   }
 
-  /** One path; all its random numbers come from `random`. */
+  /** One path from a draw of the prior; all its random numbers come from `random`. */
   sample(random: RandomStream): InternalSample {
     const { levels } = this.#options;
-    const energy = this.#energy;
-    let z = this.#prior.draw(random);
-    if (!z) return { z, logWeight: -Infinity, acceptance: NaN };
-    let gradient: Float64Array = new Float64Array(z.length);
-    let value = energy.value(z, gradient);
-    let logDensity = this.#prior.logDensity(z);
-    if (levels === 0) return { z, logWeight: weight(-value - logDensity), acceptance: NaN };
+    const start = this.#prior.draw(random);
+    if (!start) {
+      return { start, z: null, value: Infinity, logWeight: -Infinity, acceptance: NaN };
+    }
+    const state = this.#stateAt(start);
+    if (levels === 0) {
+      return this.#unmoved(start, state);
+    }
     let logWeight = 0;
     let accepted = 0;
     for (let k = 1; k <= levels; k++) {
-      const t = k / levels;
-      logWeight += (-value - logDensity) / levels;
-      const moved = this.#leap(z, gradient, random);
-      const movedValue = moved.value;
-      const movedDensity = t < 1 && Number.isFinite(movedValue)
-        ? this.#prior.logDensity(moved.z)
-        : 0;
-      // At t = 1 the prior has no part in it.
-      const prior = t < 1 ? (1 - t) * (movedDensity - logDensity) : 0;
-      const difference = prior - t * (movedValue - value) - moved.kinetic;
-      const level = Math.log(random.uniform());
-      if (level < difference) {
-        accepted++;
-        z = moved.z;
-        gradient = moved.gradient;
-        value = movedValue;
-        logDensity = movedDensity;
-      }
+      logWeight += (-state.value - state.logDensity) / levels;
+      if (this.#transition(state, k / levels, random)) accepted++;
     }
-    return { z, logWeight: weight(logWeight), acceptance: accepted / levels };
+    const { z: end, value } = state;
+    return { start, z: end, value, logWeight: weight(logWeight), acceptance: accepted / levels };
+  }
+
+  /**
+   * The same path backwards from a sample z of the target: W with E_p[e^{−W}] = 1/E[e^W]. Its other
+   * end is `start`.
+   */
+  backward(z: Float64Array, random: RandomStream): InternalSample {
+    const { levels } = this.#options;
+    const state = this.#stateAt(z.slice());
+    const from = state.value;
+    if (levels === 0) {
+      return this.#unmoved(z, state);
+    }
+    let logWeight = 0;
+    let accepted = 0;
+    for (let k = levels; k >= 1; k--) {
+      if (this.#transition(state, k / levels, random)) accepted++;
+      logWeight += (-state.value - state.logDensity) / levels;
+    }
+    const acceptance = accepted / levels;
+    return { start: state.z, z, value: from, logWeight: weight(logWeight), acceptance };
+  }
+
+  /** A path without levels. */
+  #unmoved(z: Float64Array, { value, logDensity }: State): InternalSample {
+    return { start: z, z, value, logWeight: weight(-value - logDensity), acceptance: NaN };
+  }
+
+  #stateAt(z: Float64Array): State {
+    const gradient = new Float64Array(z.length);
+    const value = this.#energy.value(z, gradient);
+    const logDensity = Number.isFinite(value) ? this.#prior.logDensity(z) : -Infinity;
+    return { z, gradient, value, logDensity };
+  }
+
+  /** One HMC transition for U_t, in place; says whether it was accepted. */
+  #transition(state: State, t: number, random: RandomStream): boolean {
+    const moved = this.#leap(state.z, state.gradient, random);
+    const level = Math.log(random.uniform());
+    // The prior's part vanishes at t = 1, but the state's log q is wanted all the same.
+    const logDensity = Number.isFinite(moved.value) ? this.#prior.logDensity(moved.z) : -Infinity;
+    const prior = t < 1 ? (1 - t) * (logDensity - state.logDensity) : 0;
+    const difference = prior - t * (moved.value - state.value) - moved.kinetic;
+    if (!(level < difference)) return false;
+    Object.assign(state, { ...moved, logDensity });
+    return true;
   }
 
   /** Leapfrogs with fresh velocities; the change of kinetic energy with the place reached. */
@@ -85,7 +128,7 @@ export class InternalPath {
     const n = start.length;
     const h = stepSize * (0.8 + 0.4 * random.uniform());
     const z = start.slice();
-    let gradient = startGradient;
+    let gradient: Float64Array = startGradient;
     const velocity = new Float64Array(n);
     for (let i = 0; i < n; i++) velocity[i] = random.normal();
     const before = kinetic(velocity);

@@ -8,6 +8,7 @@ import { writeFileAtomic } from "../io/atomic.ts";
 import { canonicalJson, toJson } from "../io/json.ts";
 import type { JulepTrainingState } from "../julep/train.ts";
 import type { MintModel } from "../mint/model.ts";
+import type { InternalModel } from "../path/internal_sampler.ts";
 import type { PathModel } from "../path/model.ts";
 import type { MintTrainingState } from "../mint/train.ts";
 import { createSystem } from "../systems/create.ts";
@@ -45,8 +46,17 @@ export interface TrainingState {
   julep: JulepTrainingState | null;
   /** Runs of a path, once it is made. */
   path?: PathStage;
+  /** Runs of molecules in internal coordinates, once the prior is made. */
+  internal?: InternalStage;
   mintCurve: Curve;
   julepCurve: Curve;
+}
+
+/** What "training" is for a molecule in internal coordinates. */
+export interface InternalStage {
+  readonly model: InternalModel;
+  /** Energies and gradients that the minima and the prior took. */
+  readonly evaluations: number;
 }
 
 /** What "training" is for a path: its levels, and the pair flow's fit where there is one. */

@@ -8,6 +8,7 @@ import type { WeightedSamples } from "../sampling/draw.ts";
 import { systematicResample } from "../sampling/resample.ts";
 import { createSystem } from "../systems/create.ts";
 import { elementSymbol } from "../systems/molecule/elements.ts";
+import { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
 import { openRun } from "./directory.ts";
 import { type ForwardFigures, forwardFigures } from "./figures.ts";
@@ -117,9 +118,10 @@ async function write(out: string, system: System, seed: number, drawn: Drawn): P
 }
 
 /** Names of a molecule's atoms; a cluster's particles are all "X". */
-function namesOf({ config, particles }: System): PdbAtoms {
-  if (config.kind === "molecule") {
-    const { atoms } = config.forceField;
+function namesOf(system: System): PdbAtoms {
+  const { particles } = system;
+  if (system instanceof Molecule) {
+    const { atoms } = system.forces.forceField;
     return { ...atoms, symbols: atoms.elements.map(elementSymbol) };
   }
   const all = <T>(value: T) => new Array<T>(particles).fill(value);

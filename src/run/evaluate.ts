@@ -266,6 +266,7 @@ function thin(reference: Float64Array, system: System, count: number): Float64Ar
 /** Gradients of all training trajectories, or evaluations of the flow's fit. */
 function trainEvaluations(config: RunConfig, state: TrainingState): number | undefined {
   if (state.path) return state.path.evaluations;
+  if (state.internal) return state.internal.evaluations;
   if (config.chains) return 0;
   const { mint, julep } = config;
   const stage1 = mint.iterations * mint.samples;

@@ -14,6 +14,7 @@ import type { JulepModel } from "../julep/model.ts";
 import { Stream } from "../math/random.ts";
 import type { MintModel } from "../mint/model.ts";
 import type { MintJobs } from "../mint/train.ts";
+import type { InternalModel } from "../path/internal_sampler.ts";
 import type { PathModel } from "../path/model.ts";
 import { mergeGradients, mergeTrajectories, splitGradients, splitTrajectories } from "./merge.ts";
 import type { RunTrajectories } from "../sampling/draw.ts";
@@ -46,10 +47,14 @@ export class RunJobs implements MintJobs, JulepJobs {
     mint: MintModel | null,
     julep: JulepModel | null,
     path: PathModel | null = null,
+    internal: InternalModel | null = null,
   ): Promise<void> {
     const last = this.#problem;
-    if (last && last.mint === mint && last.julep === julep && last.path === path) return;
-    this.#problem = { system: this.#system, mint, julep, path };
+    if (
+      last && last.mint === mint && last.julep === julep && last.path === path &&
+      last.internal === internal
+    ) return;
+    this.#problem = { system: this.#system, mint, julep, path, internal };
     await this.#pool.prepare(this.#problem);
   }
 
@@ -180,6 +185,14 @@ export class RunJobs implements MintJobs, JulepJobs {
   async fitFlow(path: PathModel, job: FlowFitJob): Promise<FlowFitResult> {
     await this.#prepare(this.mint, null, path);
     return await this.#pool.run("fitFlow", job, { signal: this.#signal });
+  }
+
+  /** For path_draw.ts: paths of a molecule in internal coordinates. */
+  runInternal(model: InternalModel): RunPaths {
+    return async (jobs, onResult) => {
+      await this.#prepare(null, null, null, model);
+      return await this.#pool.map("paths", jobs, { signal: this.#signal, onResult });
+    };
   }
 
   #runOn<K extends "paths" | "island" | "chains">(name: K, path: PathModel | null) {

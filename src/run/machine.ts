@@ -13,12 +13,12 @@ export interface MachineOptions {
 }
 
 /** What a configuration asks of a backend. */
-export function askedOf({ system, mint, julep, path, chains }: RunConfig): Asked {
+export function askedOf({ system, mint, julep, path, chains, internal }: RunConfig): Asked {
   return {
     molecule: system.kind === "molecule",
     mint,
-    julep: path || chains ? null : julep,
-    path: Boolean(path || chains),
+    julep: path || chains || internal ? null : julep,
+    path: Boolean(path || chains || internal),
   };
 }
 

@@ -5,6 +5,7 @@ import { InputError } from "../errors.ts";
 import { averagedJulep, initialiseJulep, JulepTraining } from "../julep/train.ts";
 import type { JulepModel } from "../julep/model.ts";
 import type { MintModel } from "../mint/model.ts";
+import type { InternalModel } from "../path/internal_sampler.ts";
 import type { PathModel } from "../path/model.ts";
 import { drawBackward, drawForward, type WeightedSamples } from "../sampling/draw.ts";
 import { drawChains, drawIslands, drawPaths, drawPathsBackward } from "../sampling/path_draw.ts";
@@ -23,6 +24,8 @@ export interface Sampler {
   readonly progress: Progress;
   readonly julep: JulepModel | null;
   readonly path?: PathModel | null;
+  /** A molecule in internal coordinates: its own prior and path. */
+  readonly internal?: InternalModel | null;
   /** Islands of Sequential Monte Carlo instead of single paths. */
   readonly resampling?: PathConfig["resampling"];
   readonly chains?: ChainsConfig | null;
@@ -42,6 +45,7 @@ export function samplerOf(
     progress,
     julep: state.julep ? averagedJulep(state.julep) : null,
     path: state.path?.model ?? null,
+    internal: state.internal?.model ?? null,
     resampling: config.path?.resampling ?? null,
     chains: config.chains ?? null,
   };
@@ -52,7 +56,8 @@ export function samplerOf(
  * steps is part of what was fitted.
  */
 export function stepsOf(config: RunConfig, asked: number | undefined): number {
-  const { path, chains, julep } = config;
+  const { path, chains, julep, internal } = config;
+  if (internal) return asked ?? internal.levels;
   if (asked !== undefined && (path || chains)) {
     throw new InputError(
       `--steps is Julep's: a run of method ${methodOf(config)} keeps its levels ` +
@@ -79,7 +84,10 @@ export async function forward(
   return drawn;
 
   function draw(): Promise<WeightedSamples> {
-    const { julep, path, resampling, chains } = sampler;
+    const { julep, path, resampling, chains, internal } = sampler;
+    if (internal) {
+      return drawPaths(jobs.runInternal({ ...internal, levels: steps }), system, samples, options);
+    }
     if (chains) {
       const starts = chainStarts(system, chains.chains, seed);
       return drawChains(jobs.runChains(), system, samples, chains, starts, options);
@@ -103,9 +111,9 @@ export async function backward(
   seed: number,
   label = "Backward from the reference",
 ): Promise<WeightedSamples> {
-  const { system, jobs, julep, path, mint, progress } = sampler;
+  const { system, jobs, julep, path, mint, progress, internal } = sampler;
   const count = reference.length / (system.particles * system.dimension);
-  if (!julep && !path) {
+  if (!julep && !path && !internal) {
     const energies = Float64Array.from(
       { length: count },
       (_, s) =>
@@ -120,7 +128,14 @@ export async function backward(
   jobs.mint = mint;
   progress.stage(label, count);
   const options = { seed, onProgress: (done: number) => progress.update(done, {}) };
-  const drawn = path
+  const drawn = internal
+    ? await drawPathsBackward(
+      jobs.runInternal({ ...internal, levels: steps }),
+      system,
+      reference,
+      options,
+    )
+    : path
     ? await drawPathsBackward(jobs.runPaths(path), system, reference, options)
     : await drawBackward(jobs.runTrajectories(julep!), system, reference, { ...options, steps });
   progress.end();
@@ -171,6 +186,7 @@ export async function priorWeights(
   samples: number,
   seed: number,
 ): Promise<Float64Array> {
+  if (sampler.internal) return (await forward(sampler, samples, 0, seed, "Prior")).logWeights;
   const draw = await sampler.jobs.drawPrior(sampler.mint, seed, 0, samples);
   return draw.energies.map((u, s) => -u - draw.logDensity[s]);
 }
@@ -179,6 +195,10 @@ export async function priorWeightsAt(
   sampler: Sampler,
   target: WeightedSamples,
 ): Promise<Float64Array> {
+  if (sampler.internal) {
+    const reference = Float64Array.from(target.positions);
+    return (await backward(sampler, reference, 0, 0, "Prior at the reference")).logWeights;
+  }
   const count = target.energies.length;
   const logDensity = await sampler.jobs.priorLogDensity(
     sampler.mint,

@@ -18,6 +18,7 @@ import {
   type TrainingState,
   writeJson,
 } from "./directory.ts";
+import { makeInternal } from "./internal.ts";
 import { RunJobs } from "./jobs.ts";
 import { askedOf, isDeviceLost, startPool } from "./machine.ts";
 import { measure, type Metrics } from "./metrics.ts";
@@ -119,7 +120,7 @@ async function run(
   const finished = state.stage === "done";
   const stages = async () => {
     if (state.stage === "mint") await mintStage(config, system, state, pool, save, options);
-    if (state.stage === "julep" && (config.path || config.chains)) {
+    if (state.stage === "julep" && (config.path || config.chains || config.internal)) {
       await pathStage(config, system, state, pool, options);
     }
     if (state.stage === "julep") await julepStage(config, system, state, pool, save, options);
@@ -202,6 +203,9 @@ async function pathStage(
     jobs.mint = state.mint;
     if (config.path.flow) progress.note("fitting the pair flow");
     state.path = await makePath(system, config.path, config.seed, jobs);
+  }
+  if (config.internal) {
+    state.internal = makeInternal(system, config.internal, config.seed, progress);
   }
   state.stage = "done";
 }

@@ -9,6 +9,7 @@ import { doubleWell } from "./double_well.ts";
 import { lennardJones } from "./lennard_jones.ts";
 import { checkForceField } from "./molecule/check.ts";
 import { Molecule } from "./molecule/molecule.ts";
+import { namedMolecule } from "./molecule/presets.ts";
 import type { System } from "./system.ts";
 
 /** The system of a configuration. Throws InputError naming the field and value that is impossible. */
@@ -86,5 +87,7 @@ function checkMolecule(config: MoleculeConfig): void {
   if (!["none", "obc1", "obc2"].includes(config.solvent)) {
     refuse("solvent", config.solvent, "none, obc1 or obc2");
   }
-  checkForceField(config.forceField);
+  const { forceField } = config;
+  if (typeof forceField === "object") checkForceField(forceField);
+  else if (!namedMolecule(forceField)) refuse("forceField", forceField, '"aldp" or a force field');
 }

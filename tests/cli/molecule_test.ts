@@ -139,3 +139,33 @@ Deno.test("a molecule's names reach the files: what is written as .pdb is read f
     assert.ok(Math.abs(energy - frames("aldp")[1].none.energy) < 1, `${energy}`);
   });
 });
+
+Deno.test("train, sample and evaluate alanine dipeptide from nothing but the program", async () => {
+  await inFolder(async (dir) => {
+    const run = join(dir, "run");
+    const settings = ["starts=4", "cells=4", "subcells=4", "levels=2"]
+      .flatMap((setting) => ["--set", `internal.${setting}`]);
+    const train = await mintjulep("train", "aldp", "--out", run, ...settings, "--workers", "1");
+    assert.equal(train.code, 0, train.stderr);
+    assert.match(train.stderr, /internal coordinates from atom 9 \(CA\), 3 symmetric rotors/);
+    const out = join(dir, "x.npz");
+    const common = ["--samples", "40", "--workers", "1"];
+    const sample = await mintjulep("sample", run, ...common, "--out", out);
+    assert.equal(sample.code, 0, sample.stderr);
+    const drawn = await readSamples(out);
+    assert.deepEqual(drawn.shape, [40, 22, 3]);
+    assert.ok(drawn.logWeights.filter(Number.isFinite).length > 30);
+    // The energies that come with the samples are those of `energy` over kT.
+    const batch = await mintjulep("energy", "aldp", "--coordinates", out, "--json");
+    const kT = 0.00831446261815324 * 300;
+    JSON.parse(batch.stdout).energies.forEach((energy: number, s: number) =>
+      assert.ok(Math.abs(energy / kT - drawn.energies[s]) < 1e-2)
+    );
+    const evaluate = await mintjulep("evaluate", run, ...common, "--seeds", "1", "--json");
+    assert.equal(evaluate.code, 0, evaluate.stderr);
+    const report = JSON.parse(evaluate.stdout);
+    assert.equal(report.method, "internal");
+    assert.ok(Math.abs(report.logZ + 174.3) < 1.5, `${report.logZ}`);
+    assert.ok(report.prior.ess > 0.05);
+  });
+});

@@ -380,7 +380,7 @@ Deno.test("JSON that JSON.parse refuses is refused with a position, and no other
 Deno.test("a name that is neither preset nor file says which presets exist", () => {
   assert.match(
     refusal(() => loadConfig("dw5")),
-    /^unknown preset "dw5": the presets are dw4, lj13, lj55, lj13-eacf; or give the path/,
+    /^unknown preset "dw5": the presets are dw4, lj13, lj55, lj13-eacf, aldp, aldp-vacuum; or give/,
   );
   assert.match(refusal(() => loadConfig("no/such.json")), /^cannot read no\/such\.json: no such/);
   assert.match(refusal(() => loadConfig(folder)), /it is a folder$/);

@@ -6,10 +6,11 @@ import { RandomStream, Stream } from "../../src/math/random.ts";
 import { logSumExp } from "../../src/math/special.ts";
 import { images, type InternalDensity } from "../../src/mint/molecule/gaussian.ts";
 import { InternalEnergy } from "../../src/mint/molecule/internal_energy.ts";
-import { LaplaceMixture } from "../../src/mint/molecule/laplace.ts";
+import { LaplaceMixture, laplaceModel } from "../../src/mint/molecule/laplace.ts";
 import { canonical, findMinima, minimaDefaults } from "../../src/mint/molecule/minima.ts";
 import { defensiveParts, rotorBarrier } from "../../src/mint/molecule/parts.ts";
 import { splineTable } from "../../src/mint/molecule/spline_table.ts";
+import { buildTorsionGrid } from "../../src/mint/molecule/build_torsion_grid.ts";
 import { TorsionGrid } from "../../src/mint/molecule/torsion_grid.ts";
 import { softTorsions } from "../../src/mint/molecule/torsions.ts";
 import { Molecule } from "../../src/systems/molecule/molecule.ts";
@@ -98,13 +99,13 @@ Deno.test("the torsion grid finds the partition function of independent coordina
     Math.PI,
   );
   const options = { cells: 12, subcells: 4, steps: 200, parts: [{ weight: 1, widening: 1 }] };
-  const grid = new TorsionGrid(energy, reference, soft, options);
+  const grid = new TorsionGrid(coordinates, buildTorsionGrid(energy, reference, soft, options));
   const { value, error, ess } = logMean(grid, (z) => -energy.value(z), 20000);
   // 4.4 standard errors: a false alarm in 1e5 seeds.
   assert.ok(Math.abs(value - expected) < 4.4 * error, `${value} ± ${error}, exact ${expected}`);
   assert.ok(error < 0.005 && ess > 0.8, `ESS ${ess}`);
   const minima = findMinima(energy, reference, soft, { ...minimaDefaults, seed: 1, starts: 20 });
-  const laplace = new LaplaceMixture(energy, minima, 1.3);
+  const laplace = new LaplaceMixture(coordinates, laplaceModel(energy, minima, 1.3));
   const other = logMean(laplace, (z) => -energy.value(z), 20000);
   assert.ok(Math.abs(other.value - expected) < 4.4 * other.error, `Laplace: ${other.value}`);
   assert.ok(coordinates.rotors.length === 0);
@@ -122,12 +123,8 @@ Deno.test("alanine dipeptide with OBC1: log Z by the torsion grid's draws alone"
   const parts = defensiveParts(energy, reference);
   assert.deepEqual(parts.map(({ weight }) => Number(weight.toFixed(9))), [0.82, 0.1, 0.08]);
   // Coarse, for a test's sake.
-  const grid = new TorsionGrid(energy, reference, soft, {
-    cells: 10,
-    subcells: 10,
-    steps: 200,
-    parts,
-  });
+  const options = { cells: 10, subcells: 10, steps: 200, parts };
+  const grid = new TorsionGrid(coordinates, buildTorsionGrid(energy, reference, soft, options));
   const { value, error, ess } = logMean(grid, (z) => -energy.value(z), 3000);
   const logZ = value + Math.log(8 * Math.PI ** 2);
   // −174.316 ± .002, an independent program's; 4.4 standard errors: a false alarm in 1e5 seeds.
@@ -152,8 +149,8 @@ Deno.test("densities do not change under relabelling, and are normalised against
     assert.ok(Math.abs(energy.value(z, gradient) - value) < 1e-6);
     assert.ok(Math.hypot(...gradient.map((g, k) => g * energy.scales[k])) < 1e-2);
   }
-  const narrow = new LaplaceMixture(energy, minima);
-  const wide = new LaplaceMixture(energy, minima, 1.1);
+  const narrow = new LaplaceMixture(coordinates, laplaceModel(energy, minima));
+  const wide = new LaplaceMixture(coordinates, laplaceModel(energy, minima, 1.1));
   const z = wide.draw(new RandomStream(1, Stream.test, 0))!;
   const density = wide.logDensity(z);
   const all = images(coordinates, z);
@@ -172,7 +169,7 @@ Deno.test("draws land in every image of a rotor alike", () => {
   const { forceField, positions } = aldp();
   const { energy, coordinates, reference, soft } = problem(forceField, positions, "none");
   const minima = findMinima(energy, reference, soft, { ...minimaDefaults, seed: 3, starts: 3 });
-  const laplace = new LaplaceMixture(energy, minima.slice(0, 1));
+  const laplace = new LaplaceMixture(coordinates, laplaceModel(energy, minima.slice(0, 1)));
   const counts = new Float64Array(3);
   const at = coordinates.dihedralAt(coordinates.rotors[0].rows[0]);
   for (let s = 0; s < 3000; s++) {

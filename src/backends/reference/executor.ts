@@ -26,6 +26,7 @@ import {
   type TrajectoryResult,
 } from "../backend.ts";
 import { ExactParts } from "../exact.ts";
+import { internalPaths } from "../internal_paths.ts";
 import { PathJobs } from "../paths.ts";
 import type { PopulationOptions } from "../population.ts";
 import type { PathModel } from "../../path/model.ts";
@@ -223,6 +224,8 @@ export class ReferenceExecutor implements Executor {
   }
 
   paths(job: PathJob): PathResult {
+    const { internal } = this.#parts;
+    if (internal) return internalPaths(internal, job);
     return this.#paths.paths(job);
   }
 

@@ -27,6 +27,7 @@ import {
 } from "../backend.ts";
 import type { ExecutorOptions } from "../create.ts";
 import { ExactParts } from "../exact.ts";
+import { internalPaths } from "../internal_paths.ts";
 import { intoGauge } from "../reference/julep.ts";
 import { type DiffusionProblem, runGradient, runPaths } from "./controlled_diffusion.ts";
 import { type PackedEgnn, packEgnn } from "./egnn.ts";
@@ -440,6 +441,8 @@ export class WasmExecutor implements Executor {
   }
 
   paths(job: PathJob): PathResult {
+    const { internal } = this.#parts;
+    if (internal) return internalPaths(internal, job);
     return this.#onPaths((jobs) => jobs.paths(job));
   }
 

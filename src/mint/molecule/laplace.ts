@@ -10,7 +10,6 @@ import {
   gaussian,
   type InternalDensity,
   relabelAtRandom,
-  widened,
 } from "./gaussian.ts";
 import { ImageSum } from "./image_sum.ts";
 import type { InternalEnergy } from "./internal_energy.ts";
@@ -19,30 +18,55 @@ import type { Minimum } from "./minima.ts";
 /** Eigenvalues of a scaled Hessian below this are taken as this. */
 const FLOOR = 0.02;
 
+/** A mixture as plain data. */
+export interface LaplaceModel {
+  readonly kind: "laplace";
+  /** (K, n). */
+  readonly means: Float64Array;
+  /** (K, n, n). */
+  readonly covariances: Float64Array;
+  /** (K), normalised. */
+  readonly logWeights: Float64Array;
+  /** Standard deviations are multiplied by it. */
+  readonly widening: number;
+}
+
+/** Weights e^{−V} √det H⁻¹, covariances H⁻¹. */
+export function laplaceModel(
+  energy: InternalEnergy,
+  minima: readonly Minimum[],
+  widening = 1,
+): LaplaceModel {
+  const n = energy.coordinates.size;
+  const covariances = minima.map(({ z }) =>
+    flooredInverse(energy.hessian(z), energy.scales, FLOOR)
+  );
+  const raw = minima.map(({ value }, k) => -gaussian(covariances[k], n).logNorm - value);
+  const total = logSumExp(raw);
+  return {
+    kind: "laplace",
+    means: Float64Array.from(minima.flatMap(({ z }) => [...z])),
+    covariances: Float64Array.from(covariances.flatMap((c) => [...c])),
+    logWeights: Float64Array.from(raw, (w) => w - total),
+    widening,
+  };
+}
+
 export class LaplaceMixture implements InternalDensity {
   readonly #coordinates: ZMatrix;
   readonly #sum: ImageSum;
   readonly #components: { mean: Float64Array; normal: Gaussian; logWeight: number }[];
 
-  /**
-   * Weights e^{−V} √det H⁻¹. Rotors' images are summed exactly: q(z) is the mean of the mixture over
-   * all cyclic relabellings.
-   *
-   * @param widening standard deviations are multiplied by it
-   */
-  constructor(energy: InternalEnergy, minima: readonly Minimum[], widening = 1) {
-    this.#coordinates = energy.coordinates;
-    const n = energy.coordinates.size;
-    const raw = minima.map(({ z, value }) => {
-      const covariance = flooredInverse(energy.hessian(z), energy.scales, FLOOR);
-      const normal = gaussian(covariance, n);
-      const logWeight = -normal.logNorm - value;
-      return { mean: z, normal: widened(normal, widening), logWeight };
-    });
-    const all = Array.from({ length: n }, (_, k) => k);
-    this.#sum = new ImageSum(energy.coordinates, all);
-    const total = logSumExp(raw.map(({ logWeight }) => logWeight));
-    this.#components = raw.map((c) => ({ ...c, logWeight: c.logWeight - total }));
+  /** Rotors' images are summed exactly: q(z) is the mean of the mixture over all relabellings. */
+  constructor(coordinates: ZMatrix, { means, covariances, logWeights, widening }: LaplaceModel) {
+    this.#coordinates = coordinates;
+    const n = coordinates.size;
+    this.#sum = new ImageSum(coordinates, Array.from({ length: n }, (_, k) => k));
+    this.#components = Array.from(logWeights, (logWeight, k) => ({
+      mean: means.subarray(k * n, (k + 1) * n),
+      normal: gaussian(covariances.subarray(k * n * n, (k + 1) * n * n), n, widening),
+      logWeight,
+    }));
   }
 
   draw(random: RandomStream): Float64Array | null {

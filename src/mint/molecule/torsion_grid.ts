@@ -13,7 +13,6 @@ import { wrap, type ZMatrix } from "../../systems/molecule/zmatrix.ts";
 import {
   addCovariance,
   drawGaussian,
-  flooredInverse,
   type Gaussian,
   gaussian,
   type InternalDensity,
@@ -21,9 +20,6 @@ import {
   widened,
 } from "./gaussian.ts";
 import { ImageSum, type Weighted } from "./image_sum.ts";
-import type { InternalEnergy } from "./internal_energy.ts";
-import { canonical, minimise } from "./minima.ts";
-import { splineTable } from "./spline_table.ts";
 
 /** A defensive variant of every cell's normal density. */
 export interface GridPart {
@@ -34,134 +30,70 @@ export interface GridPart {
   readonly stretched?: { readonly row: number; readonly factor: number };
 }
 
-export interface TorsionGridOptions {
-  /** Cells along each torsion. */
+/** A grid as plain data; made by buildTorsionGrid (build_torsion_grid.ts). */
+export interface TorsionGridModel {
+  readonly kind: "torsion_grid";
+  /** Rows of the soft torsions. */
+  readonly soft: readonly number[];
+  /** Cells along each torsion; the first torsion's index runs fastest. */
   readonly cells: number;
   /** Sub-cells of w along each cell. */
   readonly subcells: number;
-  /** Descent steps of each constrained minimum. */
-  readonly steps: number;
   readonly parts: readonly GridPart[];
+  /** Probability of each sub-cell. */
+  readonly table: Float64Array;
+  /** c*, with the torsions at the centre: (cells, n). */
+  readonly minima: Float64Array;
+  /** R: (cells, m, torsions), m = n − torsions. */
+  readonly response: Float64Array;
+  /** H_cc⁻¹: (cells, m, m). */
+  readonly covariance: Float64Array;
 }
 
-/** Scaled eigenvalues of H_cc are at least this. */
-const FLOOR = 0.1;
-/** F above the lowest, kT, is cut here: interpolation would ring beside a collision. */
-const CEILING = 40;
+/** Places in z of all but the soft torsions. */
+export function otherCoordinates(coordinates: ZMatrix, soft: readonly number[]): number[] {
+  const places = new Set(soft.map((row) => coordinates.dihedralAt(row)));
+  return Array.from({ length: coordinates.size }, (_, k) => k).filter((k) => !places.has(k));
+}
 
 /** Width of a soft torsion within a basin, radians. */
 const LOCAL = 0.22;
-
-interface Cell {
-  /** Constrained minimum, all coordinates. */
-  readonly z: Float64Array;
-  readonly value: number;
-}
 
 export class TorsionGrid implements InternalDensity {
   readonly #coordinates: ZMatrix;
   readonly #soft: readonly number[];
   readonly #rest: readonly number[];
-  readonly #options: TorsionGridOptions;
+  readonly #model: TorsionGridModel;
   readonly #sum: ImageSum;
   readonly #cells: { z: Float64Array; response: Float64Array; parts: Weighted[] }[];
-  /** Probability of each sub-cell, and their running sum. */
-  readonly #table: Float64Array;
+  /** Running sum of the table. */
   readonly #cumulative: Float64Array;
 
-  /**
-   * @param reference z of a geometry that the cells' minima start from
-   * @param soft rows of one to three torsions
-   */
-  constructor(
-    energy: InternalEnergy,
-    reference: Float64Array,
-    soft: readonly number[],
-    options: TorsionGridOptions,
-  ) {
-    const { coordinates } = energy;
-    if (soft.length < 1 || soft.length > 3) {
-      throw new RangeError(`a torsion grid holds 1 to 3 torsions, got ${soft.length}`);
-    }
+  constructor(coordinates: ZMatrix, model: TorsionGridModel) {
     this.#coordinates = coordinates;
-    this.#options = options;
-    this.#soft = soft.map((row) => coordinates.dihedralAt(row));
-    this.#rest = Array.from({ length: coordinates.size }, (_, k) => k)
-      .filter((k) => !this.#soft.includes(k));
+    this.#model = model;
+    this.#soft = model.soft.map((row) => coordinates.dihedralAt(row));
+    this.#rest = otherCoordinates(coordinates, model.soft);
     this.#sum = new ImageSum(coordinates, this.#rest);
-    const minima = this.#constrainedMinima(energy, reference);
-    const free = new Float64Array(minima.length);
-    this.#cells = minima.map((cell, c) => {
-      const { made, logVolume } = this.#conditional(energy, cell);
-      free[c] = cell.value - logVolume;
-      return made;
-    });
-    const lowest = free.reduce((least, f) => Math.min(least, f), Infinity);
-    const capped = free.map((f) => Math.min(f - lowest, CEILING));
-    const fine = splineTable(capped, options.cells, soft.length, options.subcells);
-    const weights = fine.map((f) => Math.exp(-f));
-    const sum = weights.reduce((total, w) => total + w, 0);
-    this.#table = weights.map((w) => w / sum);
+    const n = coordinates.size, m = this.#rest.length, S = model.soft.length;
+    this.#cells = Array.from({ length: model.cells ** S }, (_, c) => ({
+      z: model.minima.subarray(c * n, (c + 1) * n),
+      response: model.response.subarray(c * m * S, (c + 1) * m * S),
+      parts: this.#parts(model.covariance.subarray(c * m * m, (c + 1) * m * m)),
+    }));
     let running = 0;
-    this.#cumulative = this.#table.map((w) => running += w);
+    this.#cumulative = model.table.map((w) => running += w);
   }
 
-  /** Centre of a cell along one torsion. */
-  #centre(index: number): number {
-    return -Math.PI + 2 * Math.PI * (index + 0.5) / this.#options.cells;
-  }
-
-  /** Minima over the other coordinates at every cell's centre, then from its neighbours' minima. */
-  #constrainedMinima(energy: InternalEnergy, reference: Float64Array): Cell[] {
-    const { cells, steps } = this.#options;
-    const dimensions = this.#soft.length;
-    const count = cells ** dimensions;
-    const index = (cell: number, axis: number) => Math.floor(cell / cells ** axis) % cells;
-    const from = (start: Float64Array, cell: number, steps: number): Cell => {
-      const z = start.slice();
-      this.#soft.forEach((at, axis) => z[at] = this.#centre(index(cell, axis)));
-      const value = minimise(energy, z, steps, this.#soft);
-      canonical(energy, z);
-      return { z, value };
-    };
-    const found = Array.from({ length: count }, (_, cell) => from(reference, cell, steps));
-    for (let axis = 0; axis < dimensions; axis++) {
-      for (const step of [1, cells - 1]) {
-        for (let cell = 0; cell < count; cell++) {
-          const here = index(cell, axis);
-          const neighbour = cell + ((here + step) % cells - here) * cells ** axis;
-          const other = from(found[neighbour].z, cell, steps);
-          if (other.value < found[cell].value - 1e-3) found[cell] = other;
-        }
-      }
-    }
-    return found;
-  }
-
-  /** The normal densities of a cell and log √det H_cc⁻¹ (times constants alike in all cells). */
-  #conditional(energy: InternalEnergy, { z }: Cell) {
-    const n = z.length;
-    const rest = this.#rest, soft = this.#soft;
-    const m = rest.length;
-    const hessian = energy.hessian(z);
-    const inner = new Float64Array(m * m);
-    rest.forEach((k, i) => rest.forEach((l, j) => inner[i * m + j] = hessian[k * n + l]));
-    const scales = Float64Array.from(rest, (k) => energy.scales[k]);
-    const covariance = flooredInverse(inner, scales, FLOOR);
-    const response = new Float64Array(m * soft.length);
-    for (let i = 0; i < m; i++) {
-      soft.forEach((s, axis) => {
-        let sum = 0;
-        for (let j = 0; j < m; j++) sum -= covariance[i * m + j] * hessian[rest[j] * n + s];
-        response[i * soft.length + axis] = sum;
-      });
-    }
+  /** The variants of one cell's normal density. */
+  #parts(covariance: Float64Array): Weighted[] {
+    const m = this.#rest.length;
     const plain = gaussian(covariance, m);
-    const parts = this.#options.parts.map(({ weight, widening, stretched }): Weighted => {
+    return this.#model.parts.map(({ weight, widening, stretched }): Weighted => {
       let normal: Gaussian = plain;
       if (stretched) {
         const changed = covariance.slice();
-        const b = rest.indexOf(this.#coordinates.dihedralAt(stretched.row));
+        const b = this.#rest.indexOf(this.#coordinates.dihedralAt(stretched.row));
         const variance = covariance[b * m + b];
         for (let i = 0; i < m; i++) {
           for (let j = 0; j < m; j++) {
@@ -173,12 +105,11 @@ export class TorsionGrid implements InternalDensity {
       }
       return { normal: widened(normal, widening), logWeight: Math.log(weight) };
     });
-    return { made: { z, response, parts }, logVolume: -plain.logNorm };
   }
 
   /** Sub-cell along each torsion of z. */
   #place(z: Float64Array): { cell: number; sub: number } {
-    const { cells, subcells } = this.#options;
+    const { cells, subcells } = this.#model;
     const fine = cells * subcells;
     let cell = 0, sub = 0;
     this.#soft.forEach((at, axis) => {
@@ -191,10 +122,10 @@ export class TorsionGrid implements InternalDensity {
   }
 
   draw(random: RandomStream): Float64Array | null {
-    const { cells, subcells, parts } = this.#options;
+    const { cells, subcells, parts } = this.#model;
     const fine = cells * subcells;
     const level = random.uniform();
-    const sub = Math.min(lowerBound(this.#cumulative, level), this.#table.length - 1);
+    const sub = Math.min(lowerBound(this.#cumulative, level), this.#model.table.length - 1);
     const z = new Float64Array(this.#coordinates.size);
     let cell = 0;
     this.#soft.forEach((at, axis) => {
@@ -219,7 +150,7 @@ export class TorsionGrid implements InternalDensity {
   }
 
   logDensity(z: Float64Array): number {
-    const { cells, subcells } = this.#options;
+    const { cells, subcells } = this.#model;
     const { cell, sub } = this.#place(z);
     const area = this.#soft.length * Math.log(2 * Math.PI / (cells * subcells));
     const { z: mean, response, parts } = this.#cells[cell];
@@ -234,7 +165,7 @@ export class TorsionGrid implements InternalDensity {
       }
       return k < first ? value : wrap(value);
     };
-    return Math.log(this.#table[sub]) - area + this.#sum.logMean(z, displace, parts);
+    return Math.log(this.#model.table[sub]) - area + this.#sum.logMean(z, displace, parts);
   }
 
   /** That of the cells, and of their response to soft torsions LOCAL wide. */
@@ -243,9 +174,9 @@ export class TorsionGrid implements InternalDensity {
     const rest = this.#rest, soft = this.#soft, S = soft.length;
     const sum = new Float64Array(n * n);
     const probability = new Float64Array(this.#cells.length);
-    const { cells, subcells } = this.#options;
+    const { cells, subcells } = this.#model;
     const fine = cells * subcells;
-    this.#table.forEach((w, sub) => {
+    this.#model.table.forEach((w, sub) => {
       let cell = 0;
       for (let axis = 0; axis < S; axis++) {
         cell += Math.floor(Math.floor(sub / fine ** axis) % fine / subcells) * cells ** axis;

@@ -1,4 +1,5 @@
 import { pairDistances } from "../../sampling/observables.ts";
+import { createSystem } from "../../systems/create.ts";
 import { Colour } from "../chart.ts";
 import { commonRange, type Series } from "../histogram.ts";
 import type { ReportInput } from "../input.ts";
@@ -10,9 +11,7 @@ const MOST = 50_000;
 /** Sets of pair distances: prior, weighted samples, reference where given. */
 function series(input: ReportInput): Series[] {
   const { system } = input.config;
-  const particles = system.kind === "molecule"
-    ? system.forceField.atoms.names.length
-    : system.particles;
+  const particles = system.kind === "molecule" ? createSystem(system).particles : system.particles;
   const dimension = system.kind === "double_well" ? system.dimension : 3;
   const found: Series[] = [];
   const add = (

@@ -4,6 +4,7 @@ import type { PairKernel, System } from "../system.ts";
 import { definitionHash } from "../pair_potential.ts";
 import { MoleculeEnergy } from "./energy.ts";
 import { packMolecule } from "./packed.ts";
+import { namedMolecule } from "./presets.ts";
 import { GAS_CONSTANT } from "./units.ts";
 
 /**
@@ -26,7 +27,10 @@ export class Molecule implements System {
   #packed: PairKernel | null = null;
 
   constructor(config: MoleculeConfig) {
-    const { forceField, solvent, temperature } = config;
+    const { solvent, temperature } = config;
+    const forceField = typeof config.forceField === "string"
+      ? namedMolecule(config.forceField)!.forceField
+      : config.forceField;
     this.config = config;
     this.forces = new MoleculeEnergy(forceField, solvent);
     const N = this.particles = this.forces.atoms;
@@ -52,7 +56,7 @@ export class Molecule implements System {
 
   /** Packed on first use: most systems are made for their reference energy alone. */
   get pairKernel(): PairKernel {
-    return this.#packed ??= packMolecule(this.config, this.kT);
+    return this.#packed ??= packMolecule(this.forces, this.kT);
   }
 
   energy(positions: Float64Array): number {

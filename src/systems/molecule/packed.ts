@@ -3,7 +3,7 @@
  * then tables. Energies are divided by kT here, so that the kernel knows no units. Atoms are written
  * as byte offsets into a block (48 bytes an atom), exact in float32.
  */
-import type { MoleculeConfig } from "../../config/config.ts";
+import type { ForceField, Solvent } from "../../config/force_field.ts";
 import type { PairKernel } from "../system.ts";
 import { pairIndex, pairTable } from "./nonbonded.ts";
 import { BORN_COEFFICIENTS, bornCoulomb } from "./obc.ts";
@@ -26,7 +26,7 @@ const LANES = 4;
  *   Born     ρ̃, 1/ρ̃, s, s², 1/ρ, q √κ, 4π σ (ρ + 0.14)² ρ⁶
  */
 export function packMolecule(
-  { forceField, solvent }: Pick<MoleculeConfig, "forceField" | "solvent">,
+  { forceField, solvent }: { readonly forceField: ForceField; readonly solvent: Solvent },
   kT: number,
 ): PairKernel {
   const { atoms, bonds, angles, born } = forceField;

@@ -1,4 +1,5 @@
 /** Molecules that come with the program. */
+import type { MoleculeName } from "../../config/config.ts";
 import type { ForceField } from "../../config/force_field.ts";
 import { readInpcrd } from "./inpcrd.ts";
 import { inpcrd, prmtop } from "./presets/aldp.ts";
@@ -15,4 +16,11 @@ export function aldp(): MoleculePreset {
   const forceField = readPrmtop(prmtop, "preset aldp");
   const { positions } = readInpcrd(inpcrd, "preset aldp", forceField.atoms.names.length);
   return { forceField, positions };
+}
+
+const named: Record<MoleculeName, () => MoleculePreset> = { aldp };
+
+/** A molecule by its name; null for a name that is none. */
+export function namedMolecule(name: string): MoleculePreset | null {
+  return Object.hasOwn(named, name) ? named[name as MoleculeName]() : null;
 }

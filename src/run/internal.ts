@@ -1,0 +1,88 @@
+/** Runs of molecules in internal coordinates: making the prior and its path from the energy alone. */
+import type { InternalConfig } from "../config/config.ts";
+import { InputError } from "../errors.ts";
+import { buildTorsionGrid } from "../mint/molecule/build_torsion_grid.ts";
+import { InternalEnergy } from "../mint/molecule/internal_energy.ts";
+import { laplaceModel } from "../mint/molecule/laplace.ts";
+import { findMinima } from "../mint/molecule/minima.ts";
+import type { InternalPrior } from "../mint/molecule/model.ts";
+import { defensiveParts } from "../mint/molecule/parts.ts";
+import { softTorsions } from "../mint/molecule/torsions.ts";
+import type { InternalModel } from "../path/internal_sampler.ts";
+import { Molecule } from "../systems/molecule/molecule.ts";
+import { namedMolecule } from "../systems/molecule/presets.ts";
+import type { System } from "../systems/system.ts";
+import { ZMatrix } from "../systems/molecule/zmatrix.ts";
+import type { InternalStage } from "./directory.ts";
+import type { Progress } from "./progress.ts";
+
+/** Minima this far above the lowest (kT) are left out. */
+const RANGE = 25;
+/** Descent steps of a grid cell's constrained minimum. */
+const CELL_STEPS = 300;
+
+/** Throws InputError for a reference that is not of the molecule, or a grid it has no torsions for. */
+export function makeInternal(
+  system: System,
+  config: InternalConfig,
+  seed: number,
+  progress: Progress,
+): InternalStage {
+  if (!(system instanceof Molecule)) throw new InputError("internal: the system is no molecule");
+  const { forceField } = system.forces;
+  const reference = referenceOf(system, config);
+  const coordinates = new ZMatrix(forceField, reference);
+  const energy = new InternalEnergy(system, coordinates);
+  const soft = softTorsions(forceField, coordinates, reference);
+  const name = (i: number) => forceField.atoms.names[i];
+  const torsions = soft.map((row) => coordinates.rows[row])
+    .map(({ bond, angle }) => `${name(angle)}-${name(bond)}`).join(", ");
+  progress.note(
+    `internal coordinates from atom ${coordinates.root + 1} (${name(coordinates.root)}), ` +
+      `${coordinates.rotors.length} symmetric rotors, soft torsions: ${torsions || "none"}`,
+  );
+  const start = new Float64Array(coordinates.size);
+  coordinates.fromCartesian(reference, start);
+  const { starts, descentSteps: steps } = config;
+  const minima = findMinima(energy, start, soft, { seed, starts, steps, range: RANGE });
+  if (minima.length === 0) throw new InputError("internal.starts: no start could be minimised");
+  progress.note(`${minima.length} minima from ${starts} starts, ${energy.evaluations} evaluations`);
+  const grid = config.prior === "torsion_grid" ||
+    (config.prior === "auto" && (soft.length === 1 || soft.length === 2));
+  if (grid && (soft.length < 1 || soft.length > 3)) {
+    throw new InputError(
+      `internal.prior must be "laplace" or "auto": a torsion grid holds 1 to 3 soft torsions, ` +
+        `the molecule has ${soft.length}`,
+    );
+  }
+  let prior: InternalPrior;
+  if (grid) {
+    const { cells, subcells } = config;
+    progress.stage("Torsion grid", cells ** soft.length * (2 + 2 * soft.length));
+    prior = buildTorsionGrid(energy, minima[0].z, soft, {
+      cells,
+      subcells,
+      steps: CELL_STEPS,
+      parts: defensiveParts(energy, minima[0].z),
+      onProgress: (done) => progress.update(done, {}),
+    });
+    progress.end();
+  } else prior = laplaceModel(energy, minima);
+  const { levels, leapfrogs, stepSize } = config;
+  const model: InternalModel = { reference, prior, levels, leapfrogs, stepSize };
+  return { model, evaluations: energy.evaluations };
+}
+
+function referenceOf({ config, particles }: Molecule, { reference }: InternalConfig): Float64Array {
+  const named = typeof config.forceField === "string" ? namedMolecule(config.forceField) : null;
+  if (reference) {
+    if (reference.length === 3 * particles) return Float64Array.from(reference);
+    throw new InputError(
+      `internal.reference must have ${3 * particles} numbers, got ${reference.length}`,
+    );
+  }
+  if (named) return named.positions;
+  throw new InputError(
+    "internal.reference is null: a molecule from a file needs a geometry, (N, 3) in nm",
+  );
+}
