@@ -116,6 +116,9 @@ function withoutStages(config: RunConfig): RunConfig {
   };
 }
 
+/** Levels for systems other than clusters: few where Mint's mixture is the prior, and costs as much. */
+const LEVELS_OF_PAIRS = { underdamped: 50, adjusted: 20, ais: 200, smc: 200 };
+
 function withPath(
   config: RunConfig,
   method: "underdamped" | "adjusted" | "ais" | "smc",
@@ -131,9 +134,9 @@ function withPath(
   const large = cluster && system.particles > 20;
   const path: PathConfig = {
     kernel,
-    levels: large ? 400 : underdamped ? 100 : 200,
+    levels: large ? 400 : cluster ? (underdamped ? 100 : 200) : LEVELS_OF_PAIRS[method],
     leapfrogs: 4,
-    stepSize: cluster ? null : 0.2,
+    stepSize: cluster ? null : underdamped ? 0.1 : 0.2,
     variant: "robust",
     flow: method === "ais" || !cluster ? null : { population: 1024, threshold: large ? 0.7 : 0 },
     resampling: method === "smc" ? { population: large ? 1000 : 2000, threshold: 0.75 } : null,

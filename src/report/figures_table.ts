@@ -92,6 +92,7 @@ function rows(input: ReportInput): Row[] {
       known: exact?.logZ,
       estimate: (f) => [f.logZBothEnds, f.logZBothEndsStdErr],
     },
+    { label: "", note: "lower bound (ELBO)", cell: (f) => fixed(f.elbo, 3) },
     { label: "", note: "upper bound (EUBO)", cell: (f) => fixed(f.eubo, 3) },
     {
       label: "Mean energy",

@@ -74,6 +74,7 @@ export interface Figures {
   /** Bennett's estimate from both ends. */
   readonly logZBothEnds?: number;
   readonly logZBothEndsStdErr?: number;
+  readonly elbo?: number;
   readonly eubo?: number;
   readonly meanEnergy?: number;
   readonly meanEnergyStdErr?: number;

@@ -44,7 +44,8 @@ export async function measure(
   const steps = stepsOf(config, undefined);
   const seed = config.seed + METRICS_SEED_OFFSET;
   // Ten thousand are needed for an ESS worth the name; clusters would take minutes.
-  const samples = system.particles <= 8 ? 10_000 : 1_000;
+  const networkOfFew = system.particles <= 8 && !config.path && !config.chains;
+  const samples = networkOfFew ? 10_000 : 1_000;
   const drawn = await forward(sampler, samples, steps, seed, "Checking");
   const priorLogWeights = await priorWeights(sampler, samples, seed);
   const known = exactValues(config.system);

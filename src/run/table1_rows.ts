@@ -77,7 +77,7 @@ export function effort(preset: TablePreset, row: TableRow, quick: boolean): Effo
   const large = preset === "lj55";
   const { method } = row;
   if (method === "mcmc") {
-    const thin = (n: number) => [`chains.thin=${n}`];
+    const thin = (n: number) => [`chains.thin=${preset === "dw4" ? 4 * n : n}`];
     if (quick) return { set: thin(large ? 20 : 100), samples: large ? 640 : 3200 };
     return { set: thin(large ? 100 : 200), samples: large ? 6400 : 25_600 };
   }
