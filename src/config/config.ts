@@ -239,6 +239,8 @@ export interface PathConfig {
     population: number;
     /** Resample the fitting population below this ESS fraction, [0, 1]; 0: never. */
     threshold: number;
+    /** How often the levels are put where the last fit found them needed, and fitted again. */
+    retimings: number;
   } | null;
   /** Sequential Monte Carlo: islands of `population`, resampled below an ESS fraction; null: none. */
   resampling: { population: number; threshold: number } | null;

@@ -138,7 +138,9 @@ function withPath(
     leapfrogs: 4,
     stepSize: cluster ? null : underdamped ? 0.1 : 0.2,
     variant: "robust",
-    flow: method === "ais" || !cluster ? null : { population: 1024, threshold: large ? 0.7 : 0 },
+    flow: method === "ais" || !cluster
+      ? null
+      : { population: large ? 400 : 3000, threshold: large ? 0.7 : 0, retimings: 0 },
     resampling: method === "smc" ? { population: large ? 1000 : 2000, threshold: 0.75 } : null,
   };
   // A mixture of labelled components is part of the method; baselines start from a Gaussian.

@@ -203,8 +203,11 @@ const path = object({
   stepSize: z.union([z.null(), positive()], "a number > 0 or null"),
   variant: oneOf("robust", "tuned"),
   flow: z.union(
-    [z.null(), object({ population: multipleOf4(80), threshold: share() })],
-    "null or an object with population (a multiple of 4 >= 80) and threshold in [0, 1]",
+    [
+      z.null(),
+      object({ population: multipleOf4(80), threshold: share(), retimings: integer(0, 10) }),
+    ],
+    "null or an object with population (a multiple of 4 >= 80), threshold in [0, 1] and retimings",
   ),
   resampling: z.union(
     [z.null(), object({ population: multipleOf4(8), threshold: share() })],

@@ -2,6 +2,7 @@
 import type { MintConfig, PathConfig, RunConfig } from "../config/config.ts";
 import { minimisedStarts } from "../mint/start.ts";
 import { clusterPath, type ClusterPathOptions } from "../path/cluster.ts";
+import { fitPath } from "../path/fitted.ts";
 import { mixturePath } from "../path/mixture.ts";
 import type { PathModel } from "../path/model.ts";
 import type { System } from "../systems/system.ts";
@@ -41,12 +42,13 @@ export async function makePath(
     return { model, explained: new Float64Array(0), scale: new Float64Array(0), evaluations: 0 };
   }
   // Training's own numbers: never those a user can ask for.
-  const { flow, explained, scale, cost } = await jobs.fitFlow(model, {
-    seed: seed + 2 ** 32,
-    ...config.flow,
-  });
-  const evaluations = cost.gradients + cost.energies;
-  return { model: { ...model, flow }, explained, scale, evaluations };
+  const { path, fit, cost } = await fitPath(
+    model,
+    { seed: seed + 2 ** 32, ...config.flow },
+    (at, job) => jobs.fitFlow(at, job),
+  );
+  const { explained, scale } = fit;
+  return { model: path, explained, scale, evaluations: cost.gradients + cost.energies };
 }
 
 /** Starts of chains, (chains, N·n): minimised random configurations, again from the first if few. */
