@@ -14,6 +14,7 @@ import { oneLine, printData, printNotice } from "./output.ts";
 import { runSample, sampleCommand } from "./sample.ts";
 import { runTable1, table1Command } from "./table1.ts";
 import { runTrain, trainCommand } from "./train.ts";
+import { runTune, tuneCommand } from "./tune.ts";
 
 const NAME = "mintjulep";
 const commands = or(
@@ -23,6 +24,7 @@ const commands = or(
   inspectCommand,
   energyCommand,
   table1Command,
+  tuneCommand,
   doctorCommand,
 );
 type Command = InferValue<typeof commands>;
@@ -66,6 +68,8 @@ function dispatch(parsed: Command): Promise<number> {
       return runEnergy(parsed);
     case "table1":
       return runTable1(parsed);
+    case "tune":
+      return runTune(parsed);
     case "doctor":
       return runDoctor(parsed);
   }
@@ -74,7 +78,7 @@ function dispatch(parsed: Command): Promise<number> {
 function parse(args: readonly string[]): Command {
   if (args.length === 0) {
     throw new InputError(
-      "which command? train, sample, evaluate, inspect, energy, table1 or doctor (see --help)",
+      "which command? train, sample, evaluate, inspect, energy, table1, tune or doctor (see --help)",
     );
   }
   return runParserSync(commands, NAME, [...args], {

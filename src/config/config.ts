@@ -242,6 +242,8 @@ export interface PathConfig {
     /** How often the levels are put where the last fit found them needed, and fitted again. */
     retimings: number;
   } | null;
+  /** Logarithms of factors along the path (src/path/tuning.ts), as `tune` writes them. */
+  tuning?: number[];
   /** Sequential Monte Carlo: islands of `population`, resampled below an ESS fraction; null: none. */
   resampling: { population: number; threshold: number } | null;
 }

@@ -202,6 +202,7 @@ const path = object({
   leapfrogs: count(1),
   stepSize: z.union([z.null(), positive()], "a number > 0 or null"),
   variant: oneOf("robust", "tuned"),
+  tuning: z.array(finite(), "a list of numbers").optional(),
   flow: z.union(
     [
       z.null(),

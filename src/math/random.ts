@@ -25,6 +25,7 @@ export const Stream = {
   chain: 18,
   islandResample: 19,
   islandMove: 20,
+  tune: 24,
 } as const;
 export type Stream = (typeof Stream)[keyof typeof Stream];
 

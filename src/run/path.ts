@@ -5,13 +5,19 @@ import { clusterPath, type ClusterPathOptions } from "../path/cluster.ts";
 import { fitPath } from "../path/fitted.ts";
 import { mixturePath } from "../path/mixture.ts";
 import type { PathModel } from "../path/model.ts";
+import { tunedPath } from "../path/tuning.ts";
 import type { System } from "../systems/system.ts";
 import type { PathStage } from "./directory.ts";
 import type { RunJobs } from "./jobs.ts";
 import { InputError } from "../errors.ts";
 
-/** The levels of a configuration, without a flow. */
+/** The levels of a configuration, tuned where it says how, without a flow. */
 export function pathModel(system: RunConfig["system"], path: PathConfig): PathModel {
+  const plain = untunedPath(system, path);
+  return path.tuning ? tunedPath(plain, path.tuning) : plain;
+}
+
+function untunedPath(system: RunConfig["system"], path: PathConfig): PathModel {
   const { kernel, levels, leapfrogs, variant, stepSize } = path;
   if (system.kind === "lennard_jones") {
     const options: ClusterPathOptions = { kernel, levels, leapfrogs, variant };

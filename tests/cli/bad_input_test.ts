@@ -5,7 +5,7 @@ import { assertRefused, contents, inFolder, mintjulep, trainArgs } from "./comma
 
 /** Arguments, with DIR standing for a folder with the files below; what the line must say. */
 const cases: [string, RegExp][] = [
-  ["", /which command\? train, sample, evaluate, inspect, energy, table1 or doctor/],
+  ["", /which command\? train, sample, evaluate, inspect, energy, table1, tune or doctor/],
   ["brew", /unexpected option or subcommand: `brew`/],
   ["--verbose", /`--verbose`/],
   ["train", /train needs a preset or a JSON file/],
@@ -104,6 +104,9 @@ const cases: [string, RegExp][] = [
   ["table1 --out DIR/new --preset lj38", /lj38/],
   ["table1 --out DIR/new --row cnf", /cnf/],
   ["table1 --out DIR/file", /cannot write .*file: .*in the way|not a folder/],
+  ["tune --out DIR/new", /tune needs a preset or a JSON file/],
+  ["tune dw4 --out DIR/new --method mcmc", /mcmc/],
+  ["tune lj13 --out DIR/new --generations 0", /--generations must be .*, got 0$/],
   ["doctor --jsonn", /`--jsonn`/],
   ["doctor everything", /`everything`/],
 ];

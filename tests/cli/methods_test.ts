@@ -144,3 +144,24 @@ Deno.test("table1: the chains' states are the reference; a finished row is not r
     assert.ok((await Deno.stat(file)).mtime!.getTime() > before);
   });
 });
+
+Deno.test("tune writes a configuration that train takes, and the course of the search", async () => {
+  await inFolder(async (dir) => {
+    const tuned = join(dir, "tuned");
+    const small = ["system.particles=5", "path.levels=10", "path.flow.population=128"];
+    const printed = await succeeded(
+      ...["tune", "lj13", "--out", tuned, "--generations", "2", "--population", "5"],
+      ...["--samples", "64", ...sets(...small)],
+    );
+    assert.match(printed, /^before +\d/m);
+    const rows = (await Deno.readTextFile(join(tuned, "tune.csv"))).trim().split("\n");
+    assert.equal(rows[0], "generation,best,median,sigma");
+    assert.equal(rows.length, 3);
+    const config = JSON.parse(await Deno.readTextFile(join(tuned, "config.json")));
+    assert.equal(config.path.tuning.length, 25);
+    assert.ok(config.path.tuning.some((v: number) => v !== 0));
+    const run = join(dir, "run");
+    await succeeded("train", join(tuned, "config.json"), "--out", run);
+    assert.ok((await evaluate(run, "--samples", "128")).ess > 0);
+  });
+});
