@@ -13,7 +13,7 @@ import type { System } from "../systems/system.ts";
 import { openRun } from "./directory.ts";
 import { type ForwardFigures, forwardFigures } from "./figures.ts";
 import { RunJobs } from "./jobs.ts";
-import { startPool } from "./machine.ts";
+import { startPool, survivingGpu } from "./machine.ts";
 import { type Progress, silent } from "./progress.ts";
 import { forward, samplerOf, stepsOf } from "./session.ts";
 
@@ -50,6 +50,10 @@ export interface SampleSummary extends ForwardFigures {
 
 /** Throws InputError for a folder without a finished run or a path that cannot be written. */
 export async function sampleRun(dir: string, options: SampleOptions): Promise<SampleSummary> {
+  return await survivingGpu(options, (machine) => sampleOnPool(dir, machine));
+}
+
+async function sampleOnPool(dir: string, options: SampleOptions): Promise<SampleSummary> {
   const { progress = silent, samples, out } = options;
   const { config, state } = await openRun(dir, (line) => progress.note(line));
   const system = createSystem(config.system);

@@ -27,7 +27,7 @@ import {
   referenceFigures,
 } from "./figures.ts";
 import { RunJobs } from "./jobs.ts";
-import { startPool } from "./machine.ts";
+import { startPool, survivingGpu } from "./machine.ts";
 import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
 import {
@@ -103,8 +103,13 @@ export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures
 
 /** Samples in the estimate of the two identities: each costs a Laplacian by finite differences. */
 const identitySamples = (coordinates: number) => coordinates <= 24 ? 20_000 : 1000;
+
 /** Throws InputError for a folder without a finished run or an unreadable reference. */
 export async function evaluateRun(dir: string, options: EvaluateOptions): Promise<EvaluateReport> {
+  return await survivingGpu(options, (machine) => evaluateOnPool(dir, machine));
+}
+
+async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<EvaluateReport> {
   const { progress = silent, signal, samples } = options;
   const { config, state, trainSeconds } = await openRun(
     dir,

@@ -2,6 +2,7 @@
 import { type BackendChoice, selectBackend } from "../backends/select.ts";
 import type { Asked } from "../backends/webgpu/supported.ts";
 import type { RunConfig } from "../config/config.ts";
+import { InputError } from "../errors.ts";
 import { ExecutorPool } from "../workers/pool.ts";
 import { type Progress, silent } from "./progress.ts";
 
@@ -39,7 +40,28 @@ export async function startPool(config: RunConfig, options: MachineOptions): Pro
   });
 }
 
-/** A lost GPU; by name, since an error from a worker arrives as a plain Error. */
-export function isDeviceLost(error: unknown): error is Error {
-  return error instanceof Error && error.name === "DeviceLostError";
+/** A GPU that is lost or fails; by name, since an error from a worker arrives as a plain Error. */
+export function isGpuFailure(error: unknown): error is Error {
+  return error instanceof Error && ["DeviceLostError", "GpuError"].includes(error.name);
+}
+
+/**
+ * Does `work`. Where the GPU fails for good (one that is merely lost is opened again by its worker),
+ * "auto" does it again on WebAssembly; who asked for the GPU gets InputError with what to do.
+ *
+ * @param advice ends the message of that error
+ */
+export async function survivingGpu<O extends MachineOptions, T>(
+  options: O,
+  work: (options: O) => Promise<T>,
+  advice = "use --backend wasm",
+): Promise<T> {
+  try {
+    return await work(options);
+  } catch (error) {
+    if (!isGpuFailure(error)) throw error;
+    if (options.backend !== "auto") throw new InputError(`${error.message}; ${advice}`);
+    options.progress?.note(`${error.message}; going on with WebAssembly`);
+    return await work({ ...options, backend: "wasm" });
+  }
 }

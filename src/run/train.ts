@@ -20,7 +20,7 @@ import {
 } from "./directory.ts";
 import { makeInternal } from "./internal.ts";
 import { RunJobs } from "./jobs.ts";
-import { askedOf, isDeviceLost, startPool } from "./machine.ts";
+import { askedOf, isGpuFailure, startPool, survivingGpu } from "./machine.ts";
 import { measure, type Metrics } from "./metrics.ts";
 import { makePath, mintOfRun } from "./path.ts";
 import { type Progress, silent } from "./progress.ts";
@@ -95,10 +95,26 @@ function initialState(config: RunConfig, system: System): TrainingState {
   };
 }
 
+/** The run from `resumed` to its end; where a GPU fails, the state is whole and another takes over. */
 async function run(
   config: RunConfig,
   system: System,
   resumed: TrainingState | null,
+  options: TrainOptions,
+): Promise<TrainSummary> {
+  const state = resumed ?? initialState(config, system);
+  return await survivingGpu(
+    options,
+    (machine) => runOnPool(config, system, state, machine),
+    `nothing is lost: mintjulep train ${options.out} --resume goes on from the checkpoint ` +
+      "(--backend auto does so by itself)",
+  );
+}
+
+async function runOnPool(
+  config: RunConfig,
+  system: System,
+  state: TrainingState,
   options: TrainOptions,
 ): Promise<TrainSummary> {
   const { out, signal, progress = silent } = options;
@@ -106,9 +122,7 @@ async function run(
   const start = performance.now();
   progress.note(`system ${system.definition}`);
   progress.note(`hash ${system.hash}, seed ${config.seed}`);
-  await using pools = new AsyncDisposableStack();
-  let pool = pools.use(await startPool(config, options));
-  const state = resumed ?? initialState(config, system);
+  await using pool = await startPool(config, options);
   const save = async () => {
     await saveTraining(out, config, state);
     await writeCurve(files.mintCurve(out), state.mintCurve);
@@ -118,32 +132,15 @@ async function run(
     });
   };
   const finished = state.stage === "done";
-  const stages = async () => {
+  try {
     if (state.stage === "mint") await mintStage(config, system, state, pool, save, options);
     if (state.stage === "julep" && (config.path || config.chains || config.internal)) {
       await pathStage(config, system, state, pool, options);
     }
     if (state.stage === "julep") await julepStage(config, system, state, pool, save, options);
-  };
-  try {
-    try {
-      await stages();
-    } catch (error) {
-      if (!isDeviceLost(error) || options.backend !== "auto") throw error;
-      // The device could not be opened again: the state is whole, the cores take over.
-      progress.note(`${error.message}; going on with WebAssembly`);
-      pool = pools.use(await startPool(config, { ...options, backend: "wasm" }));
-      await stages();
-    }
   } catch (error) {
     progress.end();
-    if (isDeviceLost(error)) {
-      await save();
-      throw new InputError(
-        `${error.message}. Nothing is lost: mintjulep train ${out} --resume goes on from here ` +
-          "(--backend auto does so by itself)",
-      );
-    }
+    if (isGpuFailure(error)) await save();
     if (error instanceof AbortedError) {
       await save();
       progress.note(`stopped; continue with: mintjulep train ${out} --resume`);
