@@ -31,6 +31,8 @@ class PathJob {
   /** f32[4·blocks]: acceptance probabilities of the last level. */
   acceptance: usize;
   scratch: usize;
+  /** m of PathModel.refreshInterval. */
+  refreshInterval: i32;
 }
 
 /** Bytes of PathJob.scratch. */
@@ -61,7 +63,7 @@ export function pathScratchBytes(N: i32, n: i32): i32 { return hmcScratch(N * n)
 }
 
 /**
- * v ← ηv + √(1 − η²) ξ with ξ centred, along axis `level` mod n alone (see PathModel.friction), then
+ * v ← ηv + √(1 − η²) ξ with ξ centred, along one axis (see PathModel.friction; η = 1: not at all), then
  * x ← x + dt v along all.
  */
 function refresh(
@@ -70,6 +72,11 @@ function refresh(
   const N = levels.particles;
   const n = levels.dimension;
   const row = rowOf(levels, level);
+  const stride = <usize>n << 4;
+  if (load<f32>(row, 24) == 0) {
+    if (dt != 0) drift(x, v, <usize>N * stride, dt);
+    return;
+  }
   const eta = f32x4.splat(load<f32>(row, 20));
   const rest = f32x4.splat(load<f32>(row, 24));
   const counter = <u32>level * countersPerLevel(N * n);
@@ -78,8 +85,7 @@ function refresh(
   const end = noise + (<usize>N << 4);
   for (let i = noise; i < end; i += 16) mean = f32x4.add(mean, v128.load(i));
   mean = f32x4.mul(f32x4.splat(-load<f32>(row, 24) / <f32>N), mean);
-  const stride = <usize>n << 4;
-  let at = v + (<usize>(level % n) << 4);
+  let at = v + (<usize>(level / job.refreshInterval % n) << 4);
   for (let i = noise; i < end; i += 16, at += stride) {
     v128.store(at, fma(eta, v128.load(at), fma(rest, v128.load(i), mean)));
   }

@@ -26,7 +26,10 @@ export interface Population {
   retreat(level: number): void;
   /** W with respect to exp(−U_k) at the point that `advance(k)` stopped at, float64. */
   logWeights(): Float64Array;
-  /** Sample s becomes a copy of sample ancestors[s] with W = 0. */
+  /**
+   * Sample s becomes a copy of sample ancestors[s] with W = 0. Who has descendants is one itself:
+   * ancestors[ancestors[s]] = ancestors[s].
+   */
   resample(ancestors: Int32Array): void;
   /**
    * HMC transitions for the level that `advance` stopped at, which leave W as it is. Their random

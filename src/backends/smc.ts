@@ -105,7 +105,7 @@ export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJo
   const ess = new Float64Array(K);
   const acceptance = new Float64Array(path.kernel === "adjusted" ? K : 0);
   const resampled: number[] = [];
-  let ancestors = Int32Array.from({ length: n }, (_, s) => s);
+  const ancestors = Int32Array.from({ length: n }, (_, s) => s);
   let logZ = 0;
   const spread = new Float64Array(K);
   let before: Float64Array = new Float64Array(n);
@@ -126,7 +126,7 @@ export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJo
     const chosen = systematicAncestors(now.weights, offset);
     population.resample(chosen);
     before = new Float64Array(n);
-    ancestors = chosen.map((s) => ancestors[s]);
+    for (let s = 0; s < n; s++) ancestors[s] = ancestors[chosen[s]];
     logZ += now.logMean;
     resampled.push(level);
     if (job.moves) population.move(job.moves);

@@ -38,6 +38,10 @@ export function checkPath(path: PathModel, system: SystemConfig): void {
       }, got ${path.leapfrogs}`,
     );
   }
+  const { refreshInterval = 1 } = path;
+  if (!Number.isSafeInteger(refreshInterval) || refreshInterval < 1) {
+    throw new InputError(`path.refreshInterval must be an integer >= 1, got ${refreshInterval}`);
+  }
   if (levels.kind === "pair_path") {
     if (system.kind !== "lennard_jones") {
       throw new InputError(

@@ -113,6 +113,8 @@ export function clusterPath(system: LennardJonesConfig, options: ClusterPathOpti
     },
     stepSize: knots(KNOTS.stepSize).map((d) => stepFactor * d),
     friction: knots(KNOTS.friction),
+    // Long paths have short levels: the friction's time is that of many of them.
+    refreshInterval: Math.max(1, Math.round(K / 200)),
     // An adjusted transition rejects what a clipped force would have tamed.
     clip: kernel === "adjusted" ? new Float64Array(K) : knots(KNOTS.clip),
     flow: null,

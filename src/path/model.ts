@@ -65,14 +65,23 @@ export interface PathModel {
   /** Δ_k: time step of the moves of level k, (K). Masses are 1, so it is a length. */
   readonly stepSize: Float64Array;
   /**
-   * γ_k: friction, (K). Level k refreshes the velocities along one axis, k mod n, which keep e^{−nγΔ}
-   * of themselves: random numbers for all axes at every level would cost more than the forces. Not
-   * used by the adjusted kernel.
+   * γ_k: friction, (K). Every m-th level k refreshes the velocities along one axis, k/m mod n, which
+   * keep e^{−nmγΔ} of themselves, m = refreshInterval: random numbers for all axes at every level would
+   * cost more than the forces. Not used by the adjusted kernel.
    */
   readonly friction: Float64Array;
+  /** m ≥ 1; default 1. */
+  readonly refreshInterval?: number;
   /** c_k: F_i → F_i/√(1 + |F_i|²/c²), (K); 0: no clipping. */
   readonly clip: Float64Array;
   readonly flow: PairFlow | null;
+}
+
+/** The share e^{−nmγΔ} of its velocity that the refreshed axis keeps at a level; 1: no refreshment. */
+export function keptVelocity(path: PathModel, level: number, dimension: 2 | 3): number {
+  const { refreshInterval = 1 } = path;
+  if (level % refreshInterval !== 0) return 1;
+  return Math.exp(-dimension * refreshInterval * path.friction[level] * path.stepSize[level]);
 }
 
 /** K. */

@@ -38,7 +38,11 @@ function cases(kernel: PathKernelName): [string, Problem][] {
     };
   };
   const mixture = (flow: boolean): Problem => {
-    const path = mixturePath({ kernel, levels: 20, stepSize: 0.1, clip: 40 });
+    const refreshInterval = 2;
+    const path = {
+      ...mixturePath({ kernel, levels: 20, stepSize: 0.1, clip: 40 }),
+      refreshInterval,
+    };
     return { system: dw4, mint: dw4Prior, julep: null, path: flow ? gentle(path) : path };
   };
   return [

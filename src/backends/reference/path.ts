@@ -4,7 +4,7 @@
  */
 import { Stream } from "../../math/random.ts";
 import { flowTable } from "../../path/flow.ts";
-import { levelCount, type PathModel } from "../../path/model.ts";
+import { keptVelocity, levelCount, type PathModel } from "../../path/model.ts";
 import type { System } from "../../systems/system.ts";
 import type { IslandMoves } from "../path_jobs.ts";
 import type { Evaluation, PathEngine, Population, PopulationOptions } from "../population.ts";
@@ -139,17 +139,19 @@ class ReferencePopulation implements Population {
     }
   }
 
-  /** v ← ηv + √(1 − η²) ξ along axis `level` mod n; see PathModel.friction. Reversible for N(0, 1). */
+  /** v ← ηv + √(1 − η²) ξ along one axis; see PathModel.friction. Reversible for N(0, 1). */
   #refresh(s: number, level: number): void {
     const { path, system } = this.#problem;
     const { particles: N, dimension: n } = system;
     const v = this.#v[s];
-    const eta = Math.exp(-n * path.friction[level] * path.stepSize[level]);
+    const eta = keptVelocity(path, level, n);
+    if (eta === 1) return;
+    const axis = Math.floor(level / (path.refreshInterval ?? 1)) % n;
     const rest = Math.sqrt(1 - eta * eta);
     const noise = new Float64Array(N);
     this.#noise.normals(noise, this.#first + s, level);
     for (let i = 0; i < N; i++) {
-      const a = i * n + level % n;
+      const a = i * n + axis;
       v[a] = eta * v[a] + rest * noise[i];
     }
   }

@@ -1,7 +1,7 @@
 /** Host side of assembly/path.ts, hmc.ts, pair_flow.ts and level_energy.ts: packs paths, moves populations. */
 import { Stream, streamKey } from "../../math/random.ts";
 import { flowTable, pairOrder } from "../../path/flow.ts";
-import { levelCount, type PairFlow, type PathModel } from "../../path/model.ts";
+import { keptVelocity, levelCount, type PairFlow, type PathModel } from "../../path/model.ts";
 import { LANES } from "../backend.ts";
 import type { ExactParts } from "../exact.ts";
 import type { IslandMoves } from "../path_jobs.ts";
@@ -20,7 +20,7 @@ import type { KernelInstance } from "./module.ts";
 /** Fields of Levels, PairFlow and PathJob in assembly/, 4 bytes each. */
 const LEVELS_FIELDS = 9;
 const FLOW_FIELDS = 8;
-const JOB_FIELDS = 14;
+const JOB_FIELDS = 15;
 
 /** Where the system's pairs and the prior stand in the kernels' memory. */
 export type PathAddresses = Pick<
@@ -51,7 +51,7 @@ export function packLevels(path: PathModel, dimension: 2 | 3): Float32Array {
   const rows = new Float32Array(8 * (K + 1));
   rows.set(levels.kind === "mixture" ? [0] : [0, 1, 1, 1 / levels.priorVariance]);
   for (let k = 0; k < K; k++) {
-    const eta = Math.exp(-dimension * path.friction[k] * path.stepSize[k]);
+    const eta = keptVelocity(path, k, dimension);
     rows.set(
       levels.kind === "mixture" ? [levels.times[k], 0, 0, 0] : [
         levels.depth[k],
@@ -330,6 +330,7 @@ class WasmPopulation implements Population {
       this.#energies,
       this.#acceptance,
       shared.scratch,
+      path.refreshInterval ?? 1,
     ]);
     memory.f32(this.#acceptance, this.#padded).fill(0);
     if (!this.#adjusted) exports.pathVelocities(this.address, levelCount(path));
@@ -371,7 +372,9 @@ class WasmPopulation implements Population {
 
   logWeights(): Float64Array {
     const energies = this.#kernels.memory.f32(this.#energies, this.count);
-    return this.accumulated().map((w, s) => w - energies[s]);
+    const weights = this.accumulated();
+    for (let s = 0; s < weights.length; s++) weights[s] -= energies[s];
+    return weights;
   }
 
   resample(ancestors: Int32Array): void {
@@ -379,10 +382,12 @@ class WasmPopulation implements Population {
     for (const at of this.#adjusted ? [this.#x] : [this.#x, this.#v, this.#kick]) {
       gather(memory.f32(at, this.#padded * this.#size), ancestors, this.#size);
     }
-    const energies = memory.f32(this.#energies, this.#padded);
-    const chosen = Float32Array.from(ancestors, (s) => energies[s]);
-    energies.set(chosen);
-    this.setAccumulated(Float64Array.from(chosen));
+    const energies = memory.f32(this.#energies, this.count);
+    const accumulated = memory.f64(this.#accumulated, this.count);
+    for (let s = 0; s < this.count; s++) {
+      energies[s] = energies[ancestors[s]];
+      accumulated[s] = energies[s];
+    }
   }
 
   move({ transitions, leapfrogs, stepFactor }: IslandMoves): void {
@@ -414,14 +419,17 @@ class WasmPopulation implements Population {
   }
 }
 
-/** Sample s of a (blocks, size, LANES) array becomes a copy of sample ancestors[s]. */
+/**
+ * Sample s of a (blocks, size, LANES) array becomes a copy of sample ancestors[s], in place: who has
+ * descendants keeps its own place (systematicAncestors).
+ */
 function gather(values: Float32Array, ancestors: Int32Array, size: number): void {
-  const before = values.slice();
   for (let s = 0; s < ancestors.length; s++) {
-    if (ancestors[s] === s) continue;
+    const ancestor = ancestors[s];
+    if (ancestor === s) continue;
     const to = (s - s % LANES) * size + s % LANES;
-    const from = (ancestors[s] - ancestors[s] % LANES) * size + ancestors[s] % LANES;
-    for (let a = 0; a < size * LANES; a += LANES) values[to + a] = before[from + a];
+    const from = (ancestor - ancestor % LANES) * size + ancestor % LANES;
+    for (let a = 0; a < size * LANES; a += LANES) values[to + a] = values[from + a];
   }
 }
 
