@@ -45,7 +45,9 @@ Deno.test("a PvMF run keeps its estimated normalisers, and a folder older than a
   const out = await Deno.makeTempDir();
   try {
     await train(config, { out, backend: "reference", overwrite: true });
-    const { state } = await openRun(out);
+    const notes: string[] = [];
+    const { state } = await openRun(out, (line) => notes.push(line));
+    assert.match(notes.join(), /normalisers are estimates: log Z ± 0\.\d+ at most, ESS \d/);
     assert.ok(state.mint.normalisers!.error.every((error) => error > 0));
     assert.deepEqual(state.mint, withEstimates(state.mint, 64));
     const { gaussian: _, allowLabelled: __, ...older } = config.mint;

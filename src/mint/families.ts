@@ -50,3 +50,11 @@ export function normaliserFigures({ normalisers }: MintModel): NormaliserFigures
     laplaceError: Number.isFinite(off) ? off : null,
   };
 }
+
+/** The same in one line for people; undefined where normalisers are exact. */
+export function normaliserLine(model: MintModel): string | undefined {
+  const found = normaliserFigures(model);
+  if (!found) return undefined;
+  return `the prior's normalisers are estimates: log Z ± ${found.largestError.toPrecision(2)} at ` +
+    `most, ESS ${(100 * found.smallestEss).toPrecision(2)} % at least`;
+}

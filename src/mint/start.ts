@@ -86,26 +86,37 @@ function rmsCoordinate(start: MintStart, particles: number, n: number): number {
   return Math.sqrt(square / particles / ((particles - 1) * n));
 }
 
+/** What a configuration says of a system's prior; the broad scale may still be unknown (1 then). */
+function shapeOf(system: System, config: MintConfig): MintShape {
+  return {
+    family: config.family,
+    components: config.components,
+    particles: system.particles,
+    dimension: system.dimension,
+    symmetrise: config.symmetrise,
+    identicalParticles: system.identicalParticles,
+    broadWeight: config.broad.weight,
+    broadScale: config.broad.scale === "auto" ? 1 : config.broad.scale,
+    ...(config.family === "orbit_gaussian" ? { gaussian: config.gaussian } : {}),
+    ...(config.family === "pvmf" ? { langevinSteps: config.pvmf.langevinSteps } : {}),
+  };
+}
+
+/** Throws InputError for a labelled prior on more identical particles than can be enumerated. */
+export function refuseLabelled(system: System, config: MintConfig): void {
+  checkPermutations(shapeOf(system, config), config.allowLabelled);
+}
+
 /**
  * The untrained prior of a system.
  *
  * @throws InputError where the configuration cannot be a density, or no start can be minimised
  */
 export function initialiseMint(system: System, config: MintConfig, seed: number): MintModel {
+  refuseLabelled(system, config);
   const { particles, dimension } = system;
-  const shape: Omit<MintShape, "broadScale"> = {
-    family: config.family,
-    components: config.components,
-    particles,
-    dimension,
-    symmetrise: config.symmetrise,
-    identicalParticles: system.identicalParticles,
-    broadWeight: config.broad.weight,
-    ...(config.family === "orbit_gaussian" ? { gaussian: config.gaussian } : {}),
-    ...(config.family === "pvmf" ? { langevinSteps: config.pvmf.langevinSteps } : {}),
-  };
-  checkPermutations({ ...shape, broadScale: 1 }, config.allowLabelled);
-  const atMinima = config.components > 0 && familyOf(shape).hasMeans({ ...shape, broadScale: 1 });
+  const shape = shapeOf(system, config);
+  const atMinima = config.components > 0 && familyOf(shape).hasMeans(shape);
   const needed = atMinima || config.broad.scale === "auto";
   const starts = needed
     ? minimisedStarts(system, Math.max(1, config.starts), config.descentSteps, seed)

@@ -7,6 +7,7 @@ import { loadCheckpoint, saveCheckpoint } from "../io/checkpoint.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { canonicalJson, toJson } from "../io/json.ts";
 import type { JulepTrainingState } from "../julep/train.ts";
+import { normaliserLine } from "../mint/families.ts";
 import type { MintModel } from "../mint/model.ts";
 import type { InternalModel } from "../path/internal_sampler.ts";
 import type { PathModel } from "../path/model.ts";
@@ -170,6 +171,8 @@ export async function openRun(
       `${dir}: training is not finished; continue it with: mintjulep train ${dir} --resume`,
     );
   }
+  const estimated = normaliserLine(state.mint);
+  if (estimated) note?.(estimated);
   return { config, state, trainSeconds: (await readTiming(dir)).trainSeconds };
 }
 

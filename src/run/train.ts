@@ -4,7 +4,8 @@ import type { RunConfig } from "../config/config.ts";
 import { AbortedError, InputError } from "../errors.ts";
 import { ensureWritableDirectory } from "../io/atomic.ts";
 import { writeCurve } from "../io/curve.ts";
-import { initialiseMint } from "../mint/start.ts";
+import { normaliserLine } from "../mint/families.ts";
+import { initialiseMint, refuseLabelled } from "../mint/start.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
 import type { ExecutorPool } from "../workers/pool.ts";
@@ -50,6 +51,7 @@ export interface TrainSummary extends Metrics {
 export async function train(config: RunConfig, options: TrainOptions): Promise<TrainSummary> {
   const { out } = options;
   const system = createSystem(config.system); // refuses bad physics before anything is written
+  refuseLabelled(system, mintOfRun(config));
   await selectBackend(options.backend, askedOf(config));
   if (!options.overwrite && await exists(files.config(out))) {
     throw new InputError(
@@ -182,6 +184,8 @@ async function mintStage(
     },
   });
   progress.end();
+  const estimated = normaliserLine(state.mint);
+  if (estimated) progress.note(estimated);
   state.stage = "julep";
   state.mintTraining = null;
   await save();

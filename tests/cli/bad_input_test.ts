@@ -54,6 +54,14 @@ const cases: [string, RegExp][] = [
     /path\.levels must be an integer >= 2/,
   ],
   ["train DIR --resume --method pis", /--method cannot go with --resume/],
+  [
+    "train dw4 --out DIR/new --set mint.family=gaussian",
+    /mint\.family must be "orbit_vmf" or "pvmf" or "orbit_gaussian", got "gaussian"$/,
+  ],
+  [
+    "train DIR/labelled.json --out DIR/new",
+    /mint\.symmetrise: 13 identical particles have 6\.2e\+9 labellings, at most 5040 .*orbit_gaussian/,
+  ],
   ["train dw4 --out DIR/new --set mint.components=0", /mint\.broad\.weight must be 1 because/],
   [
     "train lj13 --out DIR/new --set system.epsilon=-1",
@@ -123,6 +131,7 @@ const files: Record<string, string | Uint8Array> = {
   "wrong.json": '{"preset": "dw4", "julep": {"steps": "many"}}',
   "negative.json": '{"preset": "dw4", "julep": {"steps": -3}}',
   "unknown.json": '{"preset": "dw4", "julep": {"stepz": 3}}',
+  "labelled.json": '{"preset": "lj13", "mint": {"components": 2, "broad": {"weight": 0.1}}}',
   "incomplete.json": '{"system": {"kind": "double_well"}}',
 };
 
