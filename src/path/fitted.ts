@@ -9,7 +9,11 @@ export interface FitPathOptions {
   readonly population: number;
   /** See FlowFitJob; 0.7 for large clusters, 0 else. */
   readonly threshold: number;
-  /** How often levels are redistributed by the spread that the last fit measured; default 0. */
+  /**
+   * How often levels are redistributed by the spread that the last fit measured; default 0. Worth it
+   * for adjusted paths of one's own; the spread of underdamped ones is mostly the time step's, which
+   * does not add up along the path, and the cluster preset loses by it.
+   */
   readonly retimings?: number;
   /** Told the number of the fit and what it explains of the increments' variance (mean over levels). */
   readonly progress?: (fit: number, explained: number) => void;
