@@ -66,6 +66,28 @@ export function seedOption(description: string) {
   );
 }
 
+/** `--temperature K`. */
+export function temperatureOption() {
+  const parser: ValueParser<"sync", number> = {
+    mode: "sync",
+    metavar: "K",
+    placeholder: 300,
+    parse(input) {
+      const value = /^\d+(\.\d+)?$/.test(input) ? Number(input) : NaN;
+      if (value > 0) return { success: true, value };
+      return {
+        success: false,
+        error: sentence(`--temperature must be a number of kelvin above 0, got ${quoted(input)}`),
+      };
+    },
+    format: String,
+  };
+  return option("--temperature", parser, {
+    description: sentence("With --coordinates: kelvin, 300 by default"),
+    errors,
+  });
+}
+
 /** `flag PATH`. */
 export function pathOption(
   flag: Flag,

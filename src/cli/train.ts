@@ -1,6 +1,7 @@
 /** `mintjulep train`: a configuration in, a trained run folder out. */
 import {
   argument,
+  choice,
   command,
   constant,
   type InferValue,
@@ -11,12 +12,13 @@ import {
   optional,
   string,
 } from "@optique/core";
-import { loadConfig } from "../config/load.ts";
+import { loadConfig, withChanges } from "../config/load.ts";
 import { methodNames } from "../config/methods.ts";
 import { presetNames } from "../config/presets.ts";
+import type { RunConfig } from "../config/config.ts";
 import { InputError } from "../errors.ts";
 import { interruptible } from "./interrupt.ts";
-import { machineOptions, pathOption, seedOption, sentence } from "./options.ts";
+import { machineOptions, pathOption, seedOption, sentence, temperatureOption } from "./options.ts";
 import { printData, table } from "./output.ts";
 import { displayProgress } from "./progress.ts";
 
@@ -42,6 +44,16 @@ export const trainCommand = command(
         description: sentence("Change a field, as in --set julep.steps=100; may be repeated"),
       }),
     ),
+    coordinates: optional(
+      pathOption("--coordinates", "FILE", "TARGET is a prmtop or System XML; its geometry"),
+    ),
+    solvent: optional(option("--solvent", choice(["none", "obc1", "obc2"]), {
+      description: message`With --coordinates: implicit solvent; none for a prmtop by default`,
+    })),
+    temperature: optional(temperatureOption()),
+    dropConstraints: option("--drop-constraints", {
+      description: message`With --coordinates: leave constraints of a System out`,
+    }),
     resume: option("--resume", {
       description: message`Go on from the last checkpoint in TARGET`,
     }),
@@ -66,6 +78,7 @@ export async function runTrain(options: InferValue<typeof trainCommand>): Promis
       "--seed": seed,
       "--set": set[0],
       "--overwrite": overwrite || undefined,
+      "--coordinates": options.coordinates,
     };
     for (const [flag, given] of Object.entries(own)) {
       if (given === undefined) continue;
@@ -83,7 +96,7 @@ export async function runTrain(options: InferValue<typeof trainCommand>): Promis
   }
   if (out === undefined) throw new InputError("train needs --out DIR, the folder of the run");
   const overrides = seed === undefined ? set : [...set, `seed=${seed}`];
-  const config = loadConfig(target, overrides, method);
+  const config = await configOf(options, overrides);
   const { train } = await import("../run/train.ts");
   const summary = await interruptible(
     NOTICE,
@@ -91,4 +104,29 @@ export async function runTrain(options: InferValue<typeof trainCommand>): Promis
   );
   printData(table(summary));
   return 0;
+}
+
+/** From a preset or JSON file; with --coordinates, from a molecule's own files. */
+async function configOf(
+  options: InferValue<typeof trainCommand>,
+  overrides: readonly string[],
+): Promise<RunConfig> {
+  const { target, method, coordinates, solvent, temperature, dropConstraints } = options;
+  if (coordinates === undefined) {
+    const stray = Object.entries({
+      "--solvent": solvent,
+      "--temperature": temperature,
+      "--drop-constraints": dropConstraints || undefined,
+    }).find(([, given]) => given !== undefined);
+    if (stray) {
+      throw new InputError(
+        `${stray[0]} goes with --coordinates; for a preset use --set, as in ` +
+          "--set system.solvent=obc2",
+      );
+    }
+    return loadConfig(target, overrides, method);
+  }
+  const { moleculeConfig } = await import("../run/molecule_files.ts");
+  const molecule = { coordinates, solvent, temperature, dropConstraints };
+  return withChanges(await moleculeConfig(target, molecule), overrides, method);
 }

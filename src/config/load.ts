@@ -28,6 +28,15 @@ export function loadConfig(
   const base = presetNames.includes(nameOrPath)
     ? validateConfig(preset(nameOrPath), `preset ${nameOrPath}`)
     : readConfigFile(nameOrPath);
+  return withChanges(base, overrides, method);
+}
+
+/** A configuration with a method's changes, then overrides; as loadConfig does it. */
+export function withChanges(
+  base: RunConfig,
+  overrides: readonly string[],
+  method?: string,
+): RunConfig {
   let config: unknown = method === undefined ? base : withMethod(base, method);
   if (overrides.length === 0) return config as RunConfig;
   const applied: { path: string; text: string }[] = [];

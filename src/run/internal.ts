@@ -18,6 +18,8 @@ import type { Progress } from "./progress.ts";
 
 /** Minima this far above the lowest (kT) are left out. */
 const RANGE = 25;
+/** 3^7: seven methyls. */
+const MAX_IMAGES = 2187;
 /** Descent steps of a grid cell's constrained minimum. */
 const CELL_STEPS = 300;
 
@@ -41,6 +43,13 @@ export function makeInternal(
     `internal coordinates from atom ${coordinates.root + 1} (${name(coordinates.root)}), ` +
       `${coordinates.rotors.length} symmetric rotors, soft torsions: ${torsions || "none"}`,
   );
+  const images = coordinates.rotors.reduce((product, { rows }) => product * rows.length, 1);
+  if (images > MAX_IMAGES) {
+    throw new InputError(
+      `the molecule has ${coordinates.rotors.length} symmetric rotors with ${images} relabellings, ` +
+        `of which every density is a sum: more than ${MAX_IMAGES} are not summed`,
+    );
+  }
   const start = new Float64Array(coordinates.size);
   coordinates.fromCartesian(reference, start);
   const { starts, descentSteps: steps } = config;

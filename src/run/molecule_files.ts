@@ -1,5 +1,7 @@
 /** A molecule and its coordinates from whatever files a user has. */
+import type { RunConfig } from "../config/config.ts";
 import type { ForceField, Solvent } from "../config/force_field.ts";
+import { preset } from "../config/presets.ts";
 import { InputError } from "../errors.ts";
 import { asInputError } from "../io/atomic.ts";
 import { decodeDcd } from "../io/dcd.ts";
@@ -64,6 +66,38 @@ async function readBytes(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw asInputError(error, `cannot read ${path}`);
   }
+}
+
+export interface MoleculeRun {
+  /** A geometry with the handedness wanted; the first configuration of the file. */
+  readonly coordinates: string;
+  readonly solvent?: Solvent;
+  /** Kelvin. */
+  readonly temperature?: number;
+  readonly dropConstraints?: boolean;
+}
+
+/**
+ * The configuration of a run on a molecule from files: the stages of preset aldp, with the force field
+ * and the geometry in full, so that the files are not needed again.
+ */
+export async function moleculeConfig(file: string, options: MoleculeRun): Promise<RunConfig> {
+  const molecule = await loadMolecule(file, options);
+  const { forceField } = molecule;
+  const { positions } = await loadConfigurations(options.coordinates, forceField);
+  const { internal, ...rest } = preset("aldp");
+  const reference = [...positions.subarray(0, 3 * forceField.atoms.names.length)];
+  return {
+    ...rest,
+    preset: "custom",
+    system: {
+      kind: "molecule",
+      temperature: options.temperature ?? 300,
+      solvent: options.solvent ?? molecule.solvent,
+      forceField,
+    },
+    internal: { ...internal!, reference },
+  };
 }
 
 export interface Configurations {

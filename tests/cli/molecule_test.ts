@@ -76,6 +76,15 @@ Deno.test("molecules and coordinates that cannot be read are refused in one line
       [["energy", prmtop, "--coordinates", garbage], /garbage: line 2: expected the number/],
       [["energy", prmtop, "--coordinates", other], /line 2: coordinates of 44 atoms, .* has 22/],
       [["energy", prmtop, "--coordinates", pdb], /x\.pdb: line 1: "" is not a coordinate/],
+      [
+        ["train", "aldp", "--out", join(dir, "r"), "--solvent", "none"],
+        /--solvent goes with --coord/,
+      ],
+      [["train", prmtop, "--out", join(dir, "r"), "--coordinates", other], /44 atoms, .* has 22/],
+      [
+        ["train", prmtop, "--out", join(dir, "r"), "--coordinates", other, "--temperature", "-3"],
+        /--temperature must be a number of kelvin above 0, got -3/,
+      ],
       [["energy", "aldp", "--solvent", "water"], /--solvent.*none.*obc1.*obc2/],
     ];
     for (const [args, pattern] of cases) assertRefused(await mintjulep(...args), pattern);
@@ -167,5 +176,28 @@ Deno.test("train, sample and evaluate alanine dipeptide from nothing but the pro
     assert.equal(report.method, "internal");
     assert.ok(Math.abs(report.logZ + 174.3) < 1.5, `${report.logZ}`);
     assert.ok(report.prior.ess > 0.05);
+  });
+});
+
+Deno.test("train takes a molecule from its own files, which are not needed again", async () => {
+  await inFolder(async (dir) => {
+    const run = join(dir, "run");
+    const own = join(dir, "own.prmtop");
+    await Deno.copyFile(prmtop, own);
+    const settings = ["starts=4", "prior=laplace", "levels=1"]
+      .flatMap((setting) => ["--set", `internal.${setting}`]);
+    const train = await mintjulep(
+      ...["train", own, "--coordinates", path("aldp.inpcrd"), "--solvent", "obc2"],
+      ...["--temperature", "310", "--out", run, "--workers", "1", ...settings],
+    );
+    assert.equal(train.code, 0, train.stderr);
+    assert.match(train.stdout, /T=310 K, solvent=obc2/);
+    await Deno.remove(own);
+    const out = join(dir, "x.pdb");
+    const sample = await mintjulep(
+      ...["sample", run, "--samples", "8", "--out", out, "--workers", "1"],
+    );
+    assert.equal(sample.code, 0, sample.stderr);
+    assert.equal(decodePdb(Deno.readTextFileSync(out), out).count, 8);
   });
 });
