@@ -1,7 +1,7 @@
 // The comparators' kernels (src/julep/diffusion.ts) on blocks of four systems: whole paths, and the
 // gradient of the log-variance loss along stored ones.
 //
-//   k⁺(x'|x) = N(a⁺x + h u(x, t), σ⁺²),  k⁻(x|x') = N(a⁻x', σ⁻²),  u = b + (2t + g) S
+//   k⁺(x'|x) = N(a⁺x + h u(x, t), σ⁺²),  k⁻(x|x') = N(a⁻x', σ⁻²),  u = b + γ (1 + g) S
 //
 // a± − 1, σ± and h of every step come from the host, in float32; the constants log σ⁺/σ⁻ and the ends
 // of W are the host's, in float64. As in julep.ts residuals are formed from displacements. The centre
@@ -31,13 +31,15 @@ class DiffusionJob {
   targetForce: i32;
   /** f32[T + 1]. */
   times: usize;
-  /** f32 (5, T): a⁺ − 1, a⁻ − 1, σ⁺, σ⁻, h. */
+  /** f32 (6, T): a⁺ − 1, a⁻ − 1, σ⁺, σ⁻, h, γ. */
   schedule: usize;
   key0: u32;
   key1: u32;
   /** 1: forward; 0: backward. */
   forward: i32;
   scratch: usize;
+  /** c of S = −∇U + c x. */
+  attraction: f32;
 }
 
 // @ts-ignore: decorator
@@ -74,8 +76,10 @@ function centre(v: usize, N: i32, n: i32): void {
   }
 }
 
-/** S at x and t: −∇U softened, clipped per particle (not where `clip` is 0), without its mean. */
-function targetForce(job: DiffusionJob, x: usize, t: f32, clip: f32, force: usize): void {
+/** −∇U softened, clipped per particle (not where `clip` is 0), without its mean, and attraction·x. */
+function targetForce(
+  job: DiffusionJob, x: usize, t: f32, clip: f32, attraction: f32, force: usize,
+): void {
   const N = job.particles;
   const n = job.dimension;
   pairEnergies(job.pairKind, job.pairParameters, x, force, N, n, t);
@@ -95,6 +99,12 @@ function targetForce(job: DiffusionJob, x: usize, t: f32, clip: f32, force: usiz
     }
   }
   centre(force, N, n);
+  if (attraction == 0) return;
+  const c = f32x4.splat(attraction);
+  for (let a = 0; a < N * n; a++) {
+    const p = at(force, a);
+    v128.store(p, fma(c, v128.load(at(x, a)), v128.load(p)));
+  }
 }
 
 /** move += h u at a state whose S is `force`; `tape` as in egnnForward. */
@@ -106,11 +116,11 @@ function addControl(
   const size = N * n;
   const t = timeAt(job, step);
   const h = f32x4.splat(scheduled(job, 4, step));
-  let gain = f32x4.splat(2 * t);
+  let gain = f32x4.splat(scheduled(job, 5, step));
   if (job.network) {
     egnnForward(job.network, x, f32x4.splat(t), net, job.networkScratch, tape);
     centre(net, N, n);
-    if (job.targetForce) gain = f32x4.add(gain, v128.load(at(net, 2 * size + N)));
+    if (job.targetForce) gain = fma(gain, v128.load(at(net, 2 * size + N)), gain);
   }
   if (job.targetForce) {
     const factor = f32x4.mul(h, gain);
@@ -184,14 +194,16 @@ export function diffusionPaths(
       let drawn = f32x4.splat(0);
       let returned = f32x4.splat(0);
       if (job.forward) {
-        if (job.targetForce) targetForce(job, here, timeAt(job, step), job.clip, force);
+        if (job.targetForce) targetForce(job, here, timeAt(job, step), job.clip, job.attraction, force);
         addControl(job, here, force, step, net, 0, move);
       }
       for (let a = 0; a < size; a++) {
         v128.store(at(there, a), f32x4.add(v128.load(at(here, a)), v128.load(at(move, a))));
       }
       if (!job.forward) {
-        if (job.targetForce) targetForce(job, there, timeAt(job, step), job.clip, force);
+        if (job.targetForce) {
+          targetForce(job, there, timeAt(job, step), job.clip, job.attraction, force);
+        }
         for (let a = 0; a < size; a++) {
           const p = at(move, a);
           v128.store(p, fma(pullUp, v128.load(at(there, a)), v128.load(p)));
@@ -229,7 +241,7 @@ export function diffusionPaths(
     memory.copy(x + block * bytes, here, bytes);
     if (states) {
       const end = <usize>(T * blocks + block) * bytes;
-      targetForce(job, states + end, 1, 0, forces + end);
+      targetForce(job, states + end, 1, 0, 0, forces + end);
     }
   }
 }
@@ -256,8 +268,10 @@ function detachedAdjoint(
   }
 }
 
-/** The adjoint of u into the network's outputs, `net`. */
-function outputAdjoints(job: DiffusionJob, force: usize, adjoint: usize, net: usize): void {
+/** The adjoint of step's u into the network's outputs, `net`. */
+function outputAdjoints(
+  job: DiffusionJob, force: usize, step: i32, adjoint: usize, net: usize,
+): void {
   const N = job.particles;
   const n = job.dimension;
   const size = N * n;
@@ -269,7 +283,7 @@ function outputAdjoints(job: DiffusionJob, force: usize, adjoint: usize, net: us
   for (let a = 0; a < size; a++) {
     sum = fma(v128.load(at(force, a)), v128.load(at(adjoint, a)), sum);
   }
-  v128.store(at(net, 2 * size + N), sum);
+  v128.store(at(net, 2 * size + N), f32x4.mul(f32x4.splat(scheduled(job, 5, step)), sum));
 }
 
 /**
@@ -296,7 +310,7 @@ export function diffusionGradient(
       detachedAdjoint(
         job, states + here, states + next, forces + here, step, kappa, net, adjoint,
       );
-      outputAdjoints(job, forces + here, adjoint, net);
+      outputAdjoints(job, forces + here, step, adjoint, net);
       egnnBackward(job.network, states + here, net, gradient, job.networkScratch, job.tape);
     }
   }
@@ -350,7 +364,7 @@ export function diffusionPathGradient(
       // The network at the state, for its tape.
       memory.fill(unused, 0, bytes);
       addControl(job, x, force, step, net, job.tape, unused);
-      outputAdjoints(job, force, adjoint, net);
+      outputAdjoints(job, force, step, adjoint, net);
       memory.fill(before, 0, bytes);
       egnnBackward(job.network, x, net, gradient, job.networkScratch, job.tape);
       centre(before, N, n);

@@ -76,11 +76,11 @@ function diffusion(
       matrix: "none",
       parameters,
       logStepSize,
-      diffusion: { kind, targetForce },
+      diffusion: { kind, targetForce, stiffness: STIFFNESS * N },
     },
     priorScale: SCALE,
     times,
-    steps: diffusionSteps(kind, logStepSize, times, SCALE),
+    steps: diffusionSteps({ kind, stiffness: STIFFNESS * N }, logStepSize, times, SCALE),
   };
 }
 
@@ -115,6 +115,15 @@ function textbook(p: ControlledDiffusion, i: number) {
   return { a: [1, before / after], sigma: [Math.sqrt(2 * h), Math.sqrt(2 * h * before / after)] };
 }
 
+/** γ for the noise that is still to come, and 1/variance of the reference process's end. */
+function textbookControl(p: ControlledDiffusion, i: number) {
+  const sum = (from: number) => p.steps.control.slice(from).reduce((total, h) => total + h, 0);
+  const { kind, stiffness } = p.julep.diffusion!;
+  const end = kind === "dds" ? SCALE ** 2 : SCALE ** 2 + 2 * sum(0);
+  const toCome = kind === "dds" ? end * (1 - Math.exp(-2 * sum(i) / end)) : 2 * sum(i);
+  return { gain: 2 / (1 + stiffness * toCome), attraction: 1 / end };
+}
+
 function mean(v: Float64Array, a: number): number {
   let sum = 0;
   for (let i = 0; i < N; i++) sum += v[i * n + a] / N;
@@ -133,10 +142,12 @@ function logRatio(p: ControlledDiffusion, x: Float64Array, y: Float64Array, i: n
     for (let a = 0; a < n; a++) force[k * n + a] /= -Math.hypot(1, norm / forceClip!);
   }
   const { a: [up, down], sigma } = textbook(p, i);
-  const g = 2 * p.times[i] + (net.s[0] ?? 0);
+  const { gain, attraction } = textbookControl(p, i);
+  const g = gain * (1 + (net.s[0] ?? 0));
+  const pull = diffusion!.targetForce ? attraction : 0;
   const forward = y.map((v, at) =>
     v - up * x[at] - p.steps.control[i] *
-      (net.b[at] - mean(net.b, at % n) + g * (force[at] - mean(force, at % n)))
+      (net.b[at] - mean(net.b, at % n) + g * (force[at] - mean(force, at % n) + pull * x[at]))
   );
   const backward = x.map((v, at) => v - down * y[at]);
   return logNormal(square(backward), sigma[1]) - logNormal(square(forward), sigma[0]);

@@ -165,6 +165,8 @@ export interface DiffusionConfig {
   kind: "pis" | "dds";
   /** Whether the control contains the target's force (softened, clipped) beside the network. */
   targetForce: boolean;
+  /** λ, length⁻²: the force acts once the noise still to come is of variance 1/λ or less. */
+  stiffness: number;
   /** ε(t) falls from stepSize.initial as cos²(πt/2), to this fraction of it; (0, 1]. */
   finalStepSize: number;
 }
@@ -245,7 +247,17 @@ export interface PathConfig {
   /** Logarithms of factors along the path (src/path/tuning.ts), as `tune` writes them. */
   tuning?: number[];
   /** Sequential Monte Carlo: islands of `population`, resampled below an ESS fraction; null: none. */
-  resampling: { population: number; threshold: number } | null;
+  resampling: {
+    population: number;
+    threshold: number;
+    /** HMC transitions after every resampling, which part the copies; null: none. */
+    moves: {
+      transitions: number;
+      leapfrogs: number;
+      /** Time step in units of the level's own. */
+      stepFactor: number;
+    } | null;
+  } | null;
 }
 
 /** Long HMC chains on the target alone. */

@@ -141,7 +141,9 @@ function withPath(
     flow: method === "ais" || !cluster
       ? null
       : { population: large ? 400 : 3000, threshold: large ? 0.7 : 0, retimings: 0 },
-    resampling: method === "smc" ? { population: large ? 1000 : 2000, threshold: 0.75 } : null,
+    resampling: method === "smc"
+      ? { population: large ? 1000 : 2000, threshold: 0.75, moves: null }
+      : null,
   };
   // A mixture of labelled components is part of the method; baselines start from a Gaussian.
   const base = method === "ais" || method === "smc" || cluster ? withoutStages(config) : config;
@@ -150,8 +152,8 @@ function withPath(
 
 /** Width of the Gaussian prior and ∫ε: from the width of the target, by kind of system. */
 const scales = {
-  double_well: { prior: { pis: 1, dds: 2 }, stepSize: { pis: 4, dds: 5 } },
-  lennard_jones: { prior: { pis: 0.5, dds: 1 }, stepSize: { pis: 1, dds: 5 } },
+  double_well: { prior: { pis: 1, dds: 2 }, stepSize: { pis: 4, dds: 25 }, stiffness: 20 },
+  lennard_jones: { prior: { pis: 0.5, dds: 1 }, stepSize: { pis: 2, dds: 6 }, stiffness: 300 },
 } as const;
 
 function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunConfig {
@@ -161,7 +163,7 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
       `method ${kind} is for double wells and Lennard-Jones clusters, got a molecule`,
     );
   }
-  const { prior, stepSize } = scales[system.kind];
+  const { prior, stepSize, stiffness } = scales[system.kind];
   return {
     ...config,
     mint: {
@@ -182,7 +184,7 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
       network: { ...config.julep.network, drift: true, evenDrift: false, matrix: "none" },
       stepSize: { ...config.julep.stepSize, initial: stepSize[kind], knots: 8, learn: false },
       path: null,
-      diffusion: { kind, targetForce: true, finalStepSize: 0.02 },
+      diffusion: { kind, targetForce: true, stiffness, finalStepSize: 0.02 },
     },
   };
 }

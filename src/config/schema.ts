@@ -183,6 +183,7 @@ const julep = object({
   diffusion: object({
     kind: oneOf("pis", "dds"),
     targetForce: boolean(),
+    stiffness: nonNegative(),
     finalStepSize: fraction(),
   }).optional(),
 });
@@ -195,6 +196,11 @@ const share = () => {
   const what = "a number in [0, 1]";
   return z.number(what).min(0, what).max(1, what);
 };
+
+const moves = z.union(
+  [z.null(), object({ transitions: count(1), leapfrogs: count(1), stepFactor: positive() })],
+  "null or an object with transitions, leapfrogs and stepFactor",
+);
 
 const path = object({
   kernel: oneOf("underdamped", "adjusted"),
@@ -211,8 +217,8 @@ const path = object({
     "null or an object with population (a multiple of 4 >= 80), threshold in [0, 1] and retimings",
   ),
   resampling: z.union(
-    [z.null(), object({ population: multipleOf4(8), threshold: share() })],
-    "null or an object with population (a multiple of 4 >= 8) and threshold in [0, 1]",
+    [z.null(), object({ population: multipleOf4(8), threshold: share(), moves })],
+    "null or an object with population (a multiple of 4 >= 8), threshold in [0, 1] and moves",
   ),
 });
 

@@ -11,9 +11,12 @@
  *        starts from a point: with v_i = s² + 2 Σ_{j<i} h_j, a⁺ = 1, σ⁺² = 2h, a⁻ = v_i / v_{i+1},
  *        σ⁻² = 2h v_i / v_{i+1}.
  *
- * The control is u = b(x, t) + (2t + g(x, t)) S(x, t): b the network's equivariant output, g its
- * invariant one (both start at zero), S = −∇U of the target, softened at t < 1 and clipped; S counts
- * as a constant when gradients are taken, as in both papers' programs. Without targetForce u = b.
+ * The control is u = b(x, t) + γ(t) (1 + g(x, t)) S(x, t): b the network's equivariant output, g its
+ * invariant one (both start at zero), S = −∇U + c x, U softened at t < 1 and its force clipped: the
+ * gradient of log p/q, q the reference process's end, N(0, 1/c). The optimal control is 2∇ log of p/q
+ * smoothed by what noise is still to come, of variance v(t): for stiffness λ about the factor
+ * γ = 2/(1 + λ v). S counts as a constant when gradients are taken, as in both papers' programs.
+ * Without targetForce u = b.
  * For any u, E[e^W] = Z with the path weight of every other method here.
  */
 import type { DiffusionConfig } from "../config/config.ts";
@@ -27,8 +30,11 @@ export interface DiffusionSteps {
   /** σ⁺ and σ⁻. */
   readonly sigmaForward: Float64Array;
   readonly sigmaBackward: Float64Array;
-  /** h. */
+  /** h and γ. */
   readonly control: Float64Array;
+  readonly gain: Float64Array;
+  /** c. */
+  readonly attraction: number;
 }
 
 /**
@@ -36,23 +42,31 @@ export interface DiffusionSteps {
  * @param priorScale s of the prior
  */
 export function diffusionSteps(
-  kind: DiffusionConfig["kind"],
+  { kind, stiffness }: Pick<DiffusionConfig, "kind" | "stiffness">,
   logStepSize: Float64Array,
   times: Float64Array,
   priorScale: number,
 ): DiffusionSteps {
   const T = times.length - 1;
   const control = stepSizes(logStepSize, times).map((eps, i) => eps * (times[i + 1] - times[i]));
+  const all = control.reduce((sum, h) => sum + h, 0);
+  const end = kind === "dds" ? priorScale ** 2 : priorScale ** 2 + 2 * all;
   const out: DiffusionSteps = {
     pullForward: new Float64Array(T),
     pullBackward: new Float64Array(T),
     sigmaForward: new Float64Array(T),
     sigmaBackward: new Float64Array(T),
     control,
+    gain: new Float64Array(T),
+    attraction: 1 / end,
   };
+  let remaining = all;
   let variance = priorScale ** 2;
   for (let i = 0; i < T; i++) {
     const h = control[i];
+    const toCome = kind === "dds" ? -end * Math.expm1(-2 * remaining / end) : 2 * remaining;
+    out.gain[i] = 2 / (1 + stiffness * Math.max(0, toCome));
+    remaining -= h;
     if (kind === "dds") {
       const rate = h / priorScale ** 2;
       out.pullForward[i] = out.pullBackward[i] = Math.expm1(-rate);
@@ -67,11 +81,6 @@ export function diffusionSteps(
     }
   }
   return out;
-}
-
-/** g's part that is not learned: the optimal control ends with 2 S (Brownian motion's is 2∇log p_t). */
-export function forceRamp(t: number): number {
-  return 2 * t;
 }
 
 /** log ε at `knots` equally spaced times: ε(t) = initial · max(cos²(πt/2), final). */

@@ -34,5 +34,5 @@ export interface JulepModel {
   /** A fitted drift beside the network's b; absent: none. */
   readonly pairDrift?: PairVelocity;
   /** A comparator's kernels in place of Julep's (diffusion.ts); absent: Julep. */
-  readonly diffusion?: Pick<DiffusionConfig, "kind" | "targetForce">;
+  readonly diffusion?: Pick<DiffusionConfig, "kind" | "targetForce" | "stiffness">;
 }

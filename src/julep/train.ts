@@ -57,7 +57,13 @@ export function initialiseJulep(system: System, config: JulepConfig, seed: numbe
       : new Float64Array(stepSize.knots).fill(Math.log(stepSize.initial)),
     ...(source ? { path: julepPairPath(source) } : {}),
     ...(diffusion
-      ? { diffusion: { kind: diffusion.kind, targetForce: diffusion.targetForce } }
+      ? {
+        diffusion: {
+          kind: diffusion.kind,
+          targetForce: diffusion.targetForce,
+          stiffness: diffusion.stiffness,
+        },
+      }
       : {}),
   };
 }

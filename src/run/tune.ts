@@ -158,7 +158,7 @@ async function bufferOf(
   progress: Progress,
   samples: number,
 ): Promise<Float64Array> {
-  const resampling = { population: Math.max(512, samples), threshold: 0.75 };
+  const resampling = { population: Math.max(512, samples), threshold: 0.75, moves: null };
   const sampler: Sampler = { system, mint, jobs, progress, julep: null, path, resampling };
   const seed = TUNING_SEEDS + config.seed;
   const drawn = await forward(sampler, resampling.population, 0, seed, "Samples to tune by");

@@ -9,7 +9,7 @@ import {
   type PathJob,
   type PathResult,
 } from "../backends/backend.ts";
-import type { ChainsConfig } from "../config/config.ts";
+import type { ChainsConfig, PathConfig } from "../config/config.ts";
 import type { System } from "../systems/system.ts";
 import { chainStatistics } from "./chain_statistics.ts";
 import { relabelledSamples, type WeightedSamples } from "./draw.ts";
@@ -131,13 +131,19 @@ export async function drawIslands(
   run: RunIslands,
   system: System,
   samples: number,
-  { population, threshold }: { population: number; threshold: number },
+  { population, threshold, moves }: NonNullable<PathConfig["resampling"]>,
   { seed, onProgress }: DrawOptions,
 ): Promise<WeightedSamples> {
   const count = Math.max(1, Math.floor(samples / population));
   const jobs = Array.from(
     { length: count },
-    (_, island): IslandJob => ({ seed, island, population, threshold }),
+    (_, island): IslandJob => ({
+      seed,
+      island,
+      population,
+      threshold,
+      ...(moves ? { moves } : {}),
+    }),
   );
   const all = new Collected(count * population, sizeOf(system));
   let done = 0;

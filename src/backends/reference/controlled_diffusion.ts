@@ -3,7 +3,7 @@
  * gradient of the log-variance loss along a stored path, and the gradient of the Kullback-Leibler
  * divergence through the path. The oracle of assembly/controlled_diffusion.ts.
  */
-import { type DiffusionSteps, forceRamp } from "../../julep/diffusion.ts";
+import type { DiffusionSteps } from "../../julep/diffusion.ts";
 import { type EgnnOutput, egnnOutput } from "../../julep/egnn.ts";
 import type { JulepModel } from "../../julep/model.ts";
 import { normals } from "../../math/random.ts";
@@ -33,7 +33,7 @@ export interface ControlledPath {
   readonly logKernelRatio: number;
 }
 
-/** S: the softened target's force, clipped per particle, without its mean. */
+/** S: the softened target's force, clipped per particle, without its mean, and c x. */
 function targetForce(p: ControlledDiffusion, x: Float64Array, t: number): Float64Array {
   const { particles: N, dimension: n } = p.system;
   const force = new Float64Array(N * n);
@@ -47,6 +47,7 @@ function targetForce(p: ControlledDiffusion, x: Float64Array, t: number): Float6
     for (let a = 0; a < n; a++) force[i * n + a] *= factor;
   }
   projectGauge(force, N, "centre_of_mass");
+  for (let a = 0; a < N * n; a++) force[a] += p.steps.attraction * x[a];
   return force;
 }
 
@@ -59,10 +60,10 @@ function networkAt(p: ControlledDiffusion, x: Float64Array, t: number): EgnnOutp
   return net;
 }
 
-/** u = b + (ramp + g) S. */
-function control(net: EgnnOutput | null, force: Float64Array, t: number): Float64Array {
-  const g = forceRamp(t) + (net?.s[0] ?? 0);
-  return force.map((f, a) => g * f + (net ? net.b[a] : 0));
+/** u = b + γ (1 + g) S. */
+function control(net: EgnnOutput | null, force: Float64Array, gain: number): Float64Array {
+  const factor = gain * (1 + (net?.s[0] ?? 0));
+  return force.map((f, a) => factor * f + (net ? net.b[a] : 0));
 }
 
 /**
@@ -77,7 +78,7 @@ export function controlledPath(
   sample: number,
 ): ControlledPath {
   const { system, times } = p;
-  const { pullForward, pullBackward, sigmaForward, sigmaBackward, control: h } = p.steps;
+  const { pullForward, pullBackward, sigmaForward, sigmaBackward, control: h, gain } = p.steps;
   const T = times.length - 1;
   const size = start.length;
   const freedom = size - system.dimension;
@@ -96,7 +97,7 @@ export function controlledPath(
     for (const z of noise) drawn += z * z;
     if (forward) {
       const force = forces[i] = targetForce(p, x, times[i]);
-      const u = control(networkAt(p, x, times[i]), force, times[i]);
+      const u = control(networkAt(p, x, times[i]), force, gain[i]);
       const move = x.map((v, a) => pullForward[i] * v + h[i] * u[a] + sigmaForward[i] * noise[a]);
       const next: Float64Array = x.map((v, a) => v + move[a]);
       for (let a = 0; a < size; a++) {
@@ -107,7 +108,7 @@ export function controlledPath(
       const move = x.map((v, a) => pullBackward[i] * v + sigmaBackward[i] * noise[a]);
       const next: Float64Array = x.map((v, a) => v + move[a]);
       const force = forces[i] = targetForce(p, next, times[i]);
-      const u = control(networkAt(p, next, times[i]), force, times[i]);
+      const u = control(networkAt(p, next, times[i]), force, gain[i]);
       for (let a = 0; a < size; a++) {
         returned += ((move[a] + pullForward[i] * next[a] + h[i] * u[a]) / sigmaForward[i]) ** 2;
       }
@@ -139,16 +140,16 @@ export function detachedGradient(
   gradient: Float64Array,
 ): void {
   if (!p.julep.network) return;
-  const { pullForward, sigmaForward, control: h } = p.steps;
+  const { pullForward, sigmaForward, control: h, gain } = p.steps;
   for (let i = first; i < first + count; i++) {
     const t = p.times[i];
-    const u = control(networkAt(p, states[i], t), forces[i], t);
+    const u = control(networkAt(p, states[i], t), forces[i], gain[i]);
     // ∂increment/∂u = −(h/σ⁺²)(x_{i+1} − a⁺x_i − h u).
     const adjoint = u.map((v, a) =>
       -coefficients[i] * h[i] / sigmaForward[i] ** 2 *
       (states[i + 1][a] - states[i][a] - pullForward[i] * states[i][a] - h[i] * v)
     );
-    addControlAdjoint(p, states[i], forces[i], t, adjoint, gradient);
+    addControlAdjoint(p, states[i], forces[i], i, adjoint, gradient);
   }
 }
 
@@ -157,7 +158,7 @@ function addControlAdjoint(
   p: ControlledDiffusion,
   x: Float64Array,
   force: Float64Array,
-  t: number,
+  step: number,
   uAdjoint: Float64Array,
   gradient: Float64Array,
   inputGradient?: Float64Array,
@@ -166,8 +167,10 @@ function addControlAdjoint(
   const adjoint = egnnOutput(network!);
   adjoint.b.set(uAdjoint);
   projectGauge(adjoint.b, network!.particles, "centre_of_mass");
-  if (adjoint.s.length) adjoint.s[0] = force.reduce((sum, f, a) => sum + f * uAdjoint[a], 0);
-  egnnBackward(network!, parameters, x, t, adjoint, gradient, inputGradient);
+  if (adjoint.s.length) {
+    adjoint.s[0] = p.steps.gain[step] * force.reduce((sum, f, a) => sum + f * uAdjoint[a], 0);
+  }
+  egnnBackward(network!, parameters, x, p.times[step], adjoint, gradient, inputGradient);
 }
 
 /**
@@ -192,7 +195,7 @@ export function pathGradient(
     lambda = lambda.map((l, a) => l + scale * (1 + pullBackward[i]) * residual[a]);
     const before = new Float64Array(lambda.length);
     const uAdjoint = lambda.map((l) => h[i] * l);
-    addControlAdjoint(p, states[i], forces[i], p.times[i], uAdjoint, gradient, before);
+    addControlAdjoint(p, states[i], forces[i], i, uAdjoint, gradient, before);
     projectGauge(before, p.system.particles, "centre_of_mass");
     lambda = before.map((d, a) => d + (1 + pullForward[i]) * lambda[a] - scale * residual[a]);
   }

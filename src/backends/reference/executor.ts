@@ -67,7 +67,7 @@ export class ReferenceExecutor implements Executor {
     const { system, transport: julep, mixture } = this.#parts;
     if (!julep.diffusion) return null;
     const priorScale = mixture.model.broadScale;
-    const steps = diffusionSteps(julep.diffusion.kind, julep.logStepSize, times, priorScale);
+    const steps = diffusionSteps(julep.diffusion, julep.logStepSize, times, priorScale);
     return { system, julep, priorScale, times, steps };
   }
 

@@ -7,7 +7,7 @@ import { fromBlocks, toBlocks } from "./julep.ts";
 import type { KernelInstance } from "./module.ts";
 
 /** Fields of DiffusionJob in assembly/controlled_diffusion.ts, 4 bytes each. */
-const JOB_FIELDS = 16;
+const JOB_FIELDS = 17;
 
 /** What does not change between jobs. */
 export interface DiffusionProblem {
@@ -34,20 +34,21 @@ function packJob(
   const { system, julep, priorScale } = problem;
   const { particles: N, dimension: n } = system;
   const T = times.length - 1;
-  const { kind, targetForce } = julep.diffusion!;
-  const steps = diffusionSteps(kind, julep.logStepSize, times, priorScale);
+  const diffusion = julep.diffusion!;
+  const steps = diffusionSteps(diffusion, julep.logStepSize, times, priorScale);
   const scratch = memory.alloc(exports.diffusionScratchBytes(N, n));
   const timesAt = memory.alloc(4 * (T + 1));
-  const schedule = memory.alloc(4 * 5 * T);
+  const schedule = memory.alloc(4 * 6 * T);
   const address = memory.alloc(4 * JOB_FIELDS);
   memory.f32(timesAt, T + 1).set(times);
-  const rows = memory.f32(schedule, 5 * T);
+  const rows = memory.f32(schedule, 6 * T);
   [
     steps.pullForward,
     steps.pullBackward,
     steps.sigmaForward,
     steps.sigmaBackward,
     steps.control,
+    steps.gain,
   ].forEach((row, k) => rows.set(row, k * T));
   memory.i32(address, JOB_FIELDS).set([
     N,
@@ -59,15 +60,17 @@ function packJob(
     problem.network,
     problem.networkScratch,
     problem.tape,
-    targetForce ? 1 : 0,
+    diffusion.targetForce ? 1 : 0,
     timesAt,
     schedule,
     key[0],
     key[1],
     forward ? 1 : 0,
     scratch,
+    0, // attraction, a float: below
   ]);
   memory.f32(address + 12, 1)[0] = julep.forceClip ?? 0;
+  memory.f32(address + 4 * (JOB_FIELDS - 1), 1)[0] = steps.attraction;
   const constants = steps.sigmaForward.map((sigma, i) =>
     (N - 1) * n * Math.log(sigma / steps.sigmaBackward[i])
   );
