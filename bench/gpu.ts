@@ -10,7 +10,8 @@
 import { adapterName, findAdapter } from "../src/backends/webgpu/adapter.ts";
 import { GpuDevice } from "../src/backends/webgpu/device.ts";
 import type { Dispatch } from "../src/backends/webgpu/device.ts";
-import { GpuKernels, slotCount } from "../src/backends/webgpu/kernels.ts";
+import { problemConstants } from "../src/backends/webgpu/constants.ts";
+import { GpuKernels } from "../src/backends/webgpu/kernels.ts";
 import { packEgnn } from "../src/backends/webgpu/egnn.ts";
 import { egnnOutputSize, packEgnn as packForWasm } from "../src/backends/wasm/egnn.ts";
 import { loadKernels } from "../src/backends/wasm/module.ts";
@@ -101,7 +102,7 @@ async function pairEnergies(kernels: GpuKernels, N: number, count: number): Prom
     const i = Math.floor(at % size / 3);
     return v + 1.1 * (Math.floor(i / side ** (at % 3)) % side);
   });
-  const constants = kernels.constants({ system, mint: null, julep: null, purpose: "trajectories" });
+  const constants = problemConstants({ system, mint: null, julep: null, purpose: "trajectories" });
   const prepared = await kernels.prepare("pair_energies", constants);
   const results = kernels.device.buffer("results", count * (size + 1));
   const dispatches = kernels.batch(
@@ -167,7 +168,7 @@ async function network(kernels: GpuKernels, name: string, count: number, peak: n
   const packed = kernels.upload("parameters", packEgnn(shape, parameters));
   const forward = await kernels.prepare(
     "egnn",
-    kernels.constants({ system, mint: null, julep, purpose: "trajectories" }),
+    problemConstants({ system, mint: null, julep, purpose: "trajectories" }),
   );
   const results = device.buffer("results", count * outputs);
   const states = kernels.upload("states", random(count * width, 3, 1.5));
@@ -183,9 +184,9 @@ async function network(kernels: GpuKernels, name: string, count: number, peak: n
   );
   const backward = await kernels.prepare(
     "egnn_backward",
-    kernels.constants({ system, mint: null, julep, purpose: "gradient" }),
+    problemConstants({ system, mint: null, julep, purpose: "gradient" }),
   );
-  const most = Math.min(slotCount(count, size), kernels.groupsAtOnce(backward));
+  const most = Math.min(kernels.slotCount(count, size), kernels.groupsAtOnce(backward));
   const perGroup = Math.ceil(count / most);
   const groups = Math.ceil(count / perGroup);
   const slots = device.buffer("slots", groups * size);

@@ -5,11 +5,11 @@
 var<workgroup> partials: array<f32, W>;
 
 /**
- * A loop's length that the compiler cannot see where ROLLED. Software devices compile with LLVM, which
- * unrolls loops of known length: minutes for the network's backward pass. Elsewhere it is just n.
+ * A loop's length that the compiler cannot see. Compilers unroll loops of known length, and in kernels as
+ * long as these that takes them minutes.
  */
 fn rolled(n: u32) -> u32 {
-  return select(n, n + job.zero, ROLLED);
+  return n + job.zero;
 }
 
 /**

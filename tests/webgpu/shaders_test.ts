@@ -21,7 +21,7 @@ function problems() {
     const mint = initialiseMint(system, config.mint, 1);
     const julep = initialiseJulep(system, config.julep, 1);
     return (purpose: "trajectories" | "gradient") =>
-      problemConstants({ system, mint, julep, purpose, rolled: name === "dw4" }).text;
+      problemConstants({ system, mint, julep, purpose }).text;
   });
 }
 

@@ -16,8 +16,6 @@ export interface ConstantsInput {
   readonly mint: MintModel | null;
   readonly julep: Omit<JulepModel, "parameters" | "logStepSize"> | null;
   readonly purpose: Purpose;
-  /** The device compiles slowly what it can unroll: see rolled() in shaders/common/group.wgsl. */
-  readonly rolled: boolean;
 }
 
 export interface Constants {
@@ -54,7 +52,7 @@ function threadsFor(particles: number, network: boolean): number {
 }
 
 export function problemConstants(
-  { system, mint, julep, purpose, rolled }: ConstantsInput,
+  { system, mint, julep, purpose }: ConstantsInput,
 ): Constants {
   const { particles: N, dimension: n, pairKernel } = system;
   const size = N * n;
@@ -125,7 +123,6 @@ export function problemConstants(
   }
   const pair = [...pairKernel.parameters, 0, 0, 0, 0].slice(0, 4);
   const switches: Record<string, boolean> = {
-    ROLLED: rolled,
     TAPE: gradient,
     NETWORK: Boolean(julep?.network),
     MATRIX: shape.channels > 0,

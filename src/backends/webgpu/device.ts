@@ -12,6 +12,8 @@ const UNIFORM_STRIDE = 256;
 export interface DeviceOptions {
   /** Keep to WebGPU's default limits, as on a device that offers no more. */
   readonly defaultLimits?: boolean;
+  /** Bytes of a binding at most, as on a device with less. */
+  readonly largestBinding?: number;
   /** Changes the text of a kernel before it is compiled: for tests of the tests. */
   readonly mutate?: (kernel: string, code: string) => string;
 }
@@ -48,6 +50,7 @@ export class GpuDevice {
   readonly #kernels = new Map<string, Promise<Kernel>>();
   readonly #buffers = new Map<string, GPUBuffer>();
   readonly #mutate: DeviceOptions["mutate"];
+  readonly #most: number;
   #lost: string | null = null;
   #fault: string | null = null;
   #destroyed = false;
@@ -56,6 +59,7 @@ export class GpuDevice {
     this.#device = device;
     this.facts = facts;
     this.#mutate = options.mutate;
+    this.#most = options.largestBinding ?? Infinity;
     device.lost.then(({ reason, message }) => {
       this.#lost = `${reason || "unknown"}${message ? `: ${message}` : ""}`;
     });
@@ -88,7 +92,8 @@ export class GpuDevice {
 
   /** Bytes that one storage binding may have. */
   get largestBinding(): number {
-    return Math.min(this.limits.maxStorageBufferBindingSize, this.limits.maxBufferSize);
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.limits;
+    return Math.min(maxStorageBufferBindingSize, maxBufferSize, this.#most);
   }
 
   /** The kernel of a file in shaders/ for these constants; compiled once for each text. */

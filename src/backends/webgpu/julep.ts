@@ -8,9 +8,10 @@ import { stepSizes } from "../../julep/schedule.ts";
 import type { MintModel } from "../../mint/model.ts";
 import type { System } from "../../systems/system.ts";
 import { LANES } from "../backend.ts";
+import { problemConstants } from "./constants.ts";
 import type { Dispatch } from "./device.ts";
 import { packEgnn } from "./egnn.ts";
-import { type GpuKernels, type PreparedKernel, slotCount } from "./kernels.ts";
+import type { GpuKernels, PreparedKernel } from "./kernels.ts";
 import { GpuError } from "./errors.ts";
 import { packPrior, priorLayout } from "./orbit_vmf.ts";
 
@@ -148,7 +149,7 @@ export class GpuJulep {
 
   #prepare(name: "julep" | "julep_gradient"): Promise<PreparedKernel> {
     const purpose = name === "julep" ? "trajectories" : "gradient";
-    return this.#kernels.prepare(name, this.#kernels.constants({ ...this.#transport, purpose }));
+    return this.#kernels.prepare(name, problemConstants({ ...this.#transport, purpose }));
   }
 
   #label(what: string, count: number, steps: number): string {
@@ -268,7 +269,7 @@ export class GpuJulep {
     if (total === 0) return new Float32Array(length);
     const prepared = await this.#prepare("julep_gradient");
     const slotSize = Math.max(length, 1);
-    const most = Math.min(slotCount(total, slotSize), kernels.groupsAtOnce(prepared));
+    const most = Math.min(kernels.slotCount(total, slotSize), kernels.groupsAtOnce(prepared));
     const perGroup = Math.ceil(total / most);
     const groups = Math.ceil(total / perGroup);
     const inputs = new Float32Array(2 * T * count + items.length);

@@ -20,11 +20,6 @@ export interface PreparedKernel {
   readonly scratch: "workgroup" | "buffer";
 }
 
-/** Slots of a gradient: enough workgroups for a device, never more than 64 MiB. */
-export function slotCount(items: number, slotSize: number): number {
-  return Math.max(1, Math.min(items, 512, Math.floor(2 ** 24 / slotSize)));
-}
-
 export class GpuKernels {
   readonly device: GpuDevice;
 
@@ -32,9 +27,10 @@ export class GpuKernels {
     this.device = device;
   }
 
-  /** The constants of a problem on this device. */
-  constants(input: Omit<ConstantsInput, "rolled">): Constants {
-    return problemConstants({ ...input, rolled: this.device.facts.software });
+  /** Slots of a gradient over `items`: enough workgroups for a device, never more than 64 MiB. */
+  slotCount(items: number, slotSize: number): number {
+    const bytes = Math.min(2 ** 26, this.device.largestBinding);
+    return Math.max(1, Math.min(items, 512, Math.floor(bytes / 4 / slotSize)));
   }
 
   /** Compiles a kernel for constants; its scratch goes to workgroup memory where there is room. */
@@ -104,7 +100,12 @@ export class GpuKernels {
 
   /** U_t and ∂U_t/∂x of positions (count, N, n). */
   async pairEnergies(system: System, positions: Float32Array, count: number, t: number) {
-    const constants = this.constants({ system, mint: null, julep: null, purpose: "trajectories" });
+    const constants = problemConstants({
+      system,
+      mint: null,
+      julep: null,
+      purpose: "trajectories",
+    });
     const prepared = await this.prepare("pair_energies", constants);
     return await this.#potential(prepared, [], system, positions, count, (offset) => {
       const job = new ArrayBuffer(8);
@@ -118,7 +119,7 @@ export class GpuKernels {
   async orbitVmf(mint: MintModel, positions: Float32Array, count: number) {
     const { particles, dimension } = mint;
     const system = { particles, dimension, pairKernel: { kind: 0 as const, parameters: [] } };
-    const constants = this.constants({ system, mint, julep: null, purpose: "trajectories" });
+    const constants = problemConstants({ system, mint, julep: null, purpose: "trajectories" });
     const prepared = await this.prepare("orbit_vmf", constants);
     const prior = this.upload("prior", packPrior(mint));
     return await this.#potential(
@@ -173,7 +174,7 @@ export class GpuKernels {
     };
     return await this.prepare(
       name,
-      this.constants({ system, mint: null, julep, purpose }),
+      problemConstants({ system, mint: null, julep, purpose }),
     );
   }
 
@@ -208,7 +209,7 @@ export class GpuKernels {
   ): Promise<Float32Array> {
     const prepared = await this.#network("egnn_backward", shape, "gradient");
     const { size } = prepared.constants.network;
-    const most = Math.min(slotCount(count, size), this.groupsAtOnce(prepared));
+    const most = Math.min(this.slotCount(count, size), this.groupsAtOnce(prepared));
     const perGroup = Math.ceil(count / most);
     const groups = Math.ceil(count / perGroup);
     const slots = this.device.buffer("slots", groups * size);

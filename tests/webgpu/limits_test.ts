@@ -1,0 +1,82 @@
+/** A device that offers little does the work in more pieces, with the same result. */
+import assert from "node:assert/strict";
+import type { GradientJob, TrajectoryJob } from "../../src/backends/backend.ts";
+import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
+import { WebGpuExecutor, type WebGpuOptions } from "../../src/backends/webgpu/executor.ts";
+import { preset } from "../../src/config/presets.ts";
+import { uniformTimes } from "../../src/julep/schedule.ts";
+import { initialiseJulep } from "../../src/julep/train.ts";
+import { RandomStream, Stream } from "../../src/math/random.ts";
+import { initialiseMint } from "../../src/mint/start.ts";
+import { createSystem } from "../../src/systems/create.ts";
+import { gpuTest } from "../conformance/gpu.ts";
+
+const STEPS = 24;
+const COUNT = 22;
+
+function problem() {
+  const config = preset("dw4");
+  Object.assign(config.mint, { components: 3, starts: 8 });
+  Object.assign(config.julep.network, { layers: 1, hidden: 8 });
+  const system = createSystem(config.system);
+  const julep = initialiseJulep(system, config.julep, 4);
+  const random = new RandomStream(11, Stream.test, 0);
+  return {
+    system: config.system,
+    mint: initialiseMint(system, config.mint, 4),
+    julep: { ...julep, parameters: julep.parameters.map((p) => p + 0.1 * random.normal()) },
+  };
+}
+
+const path: TrajectoryJob = {
+  seed: 5,
+  first: 8,
+  count: COUNT,
+  times: uniformTimes(STEPS),
+  direction: "forward",
+  keep: true,
+};
+
+async function run(executor: WebGpuExecutor | ReferenceExecutor) {
+  await executor.prepare(problem());
+  const paths = await executor.trajectories(path);
+  const random = new RandomStream(3, Stream.test, 1);
+  const numbers = () => Float64Array.from({ length: STEPS * COUNT }, () => random.normal());
+  const job: GradientJob = {
+    ...path,
+    states: paths.states!,
+    forces: paths.forces!,
+    coefficients: numbers(),
+    stepCoefficients: numbers(),
+    windows: Int32Array.from({ length: 2 * Math.ceil(COUNT / 4) }, (_, i) => i % 2 ? 4 : 1),
+  };
+  const gradient = await executor.trajectoryGradient(job);
+  executor.dispose();
+  return { ...paths, gradient };
+}
+
+const variants: Record<string, WebGpuOptions> = {
+  "all limits": {},
+  "the default limits": { defaultLimits: true },
+  // Not all samples' states fit into one batch, nor all workgroups' gradients.
+  "bindings of 24 KiB": { defaultLimits: true, largestBinding: 24 * 1024 },
+};
+
+gpuTest("trajectories and gradients are the same within any limits", async () => {
+  const exact = await run(new ReferenceExecutor());
+  let first: Awaited<ReturnType<typeof run>> | undefined;
+  for (const [name, options] of Object.entries(variants)) {
+    const got = await run(await WebGpuExecutor.create(options));
+    exact.logWeights.forEach((W, s) => {
+      assert.ok(Math.abs(got.logWeights[s] - W) <= 1e-3, `${name}: ${got.logWeights[s]}, ${W}`);
+    });
+    for (const key of ["parameters", "logStepSize"] as const) {
+      const norm = Math.hypot(...exact.gradient[key]);
+      const error = Math.hypot(...got.gradient[key].map((g, i) => g - exact.gradient[key][i]));
+      assert.ok(norm > 1e-6 && error <= 2e-4 * norm, `${name}, ${key}: ${error} of ${norm}`);
+    }
+    first ??= got;
+    assert.deepEqual(got.logWeights, first.logWeights, `${name}: samples do not know their batch`);
+    assert.deepEqual(got.positions, first.positions);
+  }
+});
