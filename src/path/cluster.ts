@@ -47,7 +47,7 @@ export interface ClusterPathOptions {
    * lighter tails. Default "robust". Sizes away from 13 loosen both further.
    */
   readonly variant?: "tuned" | "robust";
-  /** Factor on every step size; default: (K/100)^−0.45 for long underdamped paths, 1.5 for adjusted. */
+  /** Factor on every step size; default: (K/100)^−0.5 for long underdamped paths, 1.5 for adjusted. */
   readonly stepFactor?: number;
   /** s₂ and the exponent of the confinement k → k^p, in place of the rule's. */
   readonly priorVariance?: number;
@@ -92,7 +92,7 @@ export function clusterPath(system: LennardJonesConfig, options: ClusterPathOpti
   const { priorVariance = rule.priorVariance, confinementExponent = rule.confinementExponent } =
     options;
   const stepFactor = options.stepFactor ??
-    (kernel === "adjusted" ? 1.5 : Math.min(1, (K / 100) ** -0.45));
+    (kernel === "adjusted" ? 1.5 : Math.min(1, (K / 100) ** -0.5));
   const at = Float64Array.from({ length: K }, (_, k) => k / (K - 1));
   const knots = (values: readonly number[]) => interpolateKnots(PLACES, values, at);
   // Between the last two knots everything goes to the target; the target itself has no soft core.
