@@ -59,14 +59,19 @@ async function evaluate(port: number, url: string, expression: string): Promise<
     socket.onopen = resolve;
     socket.onerror = () => reject(new Error("the browser's debugging port does not answer"));
   });
-  const answer = new Promise<{ result?: { value?: unknown }; exceptionDetails?: unknown }>(
-    (resolve) => {
-      socket.onmessage = ({ data }) => {
-        const message = JSON.parse(data);
-        if (message.id === 1) resolve(message.result);
-      };
-    },
-  );
+  interface Answer {
+    result?: { value?: unknown };
+    exceptionDetails?: unknown;
+  }
+  const answer = new Promise<Answer>((resolve, reject) => {
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data);
+      if (message.id !== 1) return;
+      if (message.error) reject(new Error(message.error.message));
+      else resolve(message.result);
+    };
+    socket.onclose = () => reject(new Error("the browser closed its debugging port"));
+  });
   const params = { expression, awaitPromise: true, returnByValue: true };
   socket.send(JSON.stringify({ id: 1, method: "Runtime.evaluate", params }));
   const { result, exceptionDetails } = await answer;
@@ -117,7 +122,9 @@ if (import.meta.main) {
   let failed = 0;
   try {
     const port = await debuggingPort(`${folder}/profile`);
-    await evaluate(port, url, "new Promise((done) => setTimeout(done, 300))");
+    await retry(async () => {
+      if (await evaluate(port, url, "typeof suite") !== "object") throw new Error("not loaded");
+    });
     const { adapter, comparisons } = await evaluate(port, url, "suite.run()") as Outcome;
     console.log(`adapter: ${adapter}`);
     for (const { name, error, tolerance } of comparisons) {

@@ -227,7 +227,7 @@ async function run(): Promise<Outcome> {
     ...await network(kernels),
     ...await exponential(kernels),
     ...await julep("dw4", 20),
-    ...await julep("lj13", 8),
+    ...await julep("lj13", 100),
   ];
   device.destroy();
   return { adapter: [vendor, architecture, name, description].join(" ").trim(), comparisons };
