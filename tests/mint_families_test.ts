@@ -109,7 +109,7 @@ for (const [name, model] of [...models(4, 2), ...models(3, 3), ...models(4, 3)])
     const { particles, dimension: n } = model;
     const size = particles * n;
     const q = new MintDensity(model);
-    const count = 10000;
+    const count = particles === 4 && n === 3 ? 4000 : 10000; // 24 orbit integrals each
     const own = drawMint(q, 3, 0, count);
     const scales = [0.9, 1.8];
     const x = new Float64Array(size);
