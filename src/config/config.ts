@@ -167,7 +167,7 @@ export interface DiffusionConfig {
   targetForce: boolean;
   /** λ, length⁻²: the force acts once the noise still to come is of variance 1/λ or less. */
   stiffness: number;
-  /** ε(t) falls from stepSize.initial as cos²(πt/2), to this fraction of it; (0, 1]. */
+  /** ε(t) falls from stepSize.initial geometrically to this fraction of it; (0, 1]. */
   finalStepSize: number;
 }
 

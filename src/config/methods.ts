@@ -152,8 +152,8 @@ function withPath(
 
 /** Width of the Gaussian prior and ∫ε: from the width of the target, by kind of system. */
 const scales = {
-  double_well: { prior: { pis: 1, dds: 2 }, stepSize: { pis: 4, dds: 25 }, stiffness: 20 },
-  lennard_jones: { prior: { pis: 0.5, dds: 1 }, stepSize: { pis: 2, dds: 6 }, stiffness: 300 },
+  double_well: { prior: { pis: 1, dds: 2 }, stepSize: { pis: 8, dds: 60 }, stiffness: 20 },
+  lennard_jones: { prior: { pis: 0.5, dds: 1 }, stepSize: { pis: 4, dds: 15 }, stiffness: 300 },
 } as const;
 
 function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunConfig {
@@ -184,7 +184,7 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
       network: { ...config.julep.network, drift: true, evenDrift: false, matrix: "none" },
       stepSize: { ...config.julep.stepSize, initial: stepSize[kind], knots: 8, learn: false },
       path: null,
-      diffusion: { kind, targetForce: true, stiffness, finalStepSize: 0.02 },
+      diffusion: { kind, targetForce: true, stiffness, finalStepSize: 0.005 },
     },
   };
 }
