@@ -2,13 +2,7 @@
 import type { NetworkShape } from "../../julep/model.ts";
 import type { MintModel } from "../../mint/model.ts";
 import type { System } from "../../systems/system.ts";
-import {
-  type Constants,
-  type ConstantsInput,
-  plainConstants,
-  problemConstants,
-  type Purpose,
-} from "./constants.ts";
+import { type Constants, plainConstants, problemConstants, type Purpose } from "./constants.ts";
 import type { Dispatch, GpuDevice, Kernel } from "./device.ts";
 import { packEgnn } from "./egnn.ts";
 import { packPrior } from "./orbit_vmf.ts";
