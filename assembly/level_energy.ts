@@ -1,5 +1,5 @@
 // Energies of a path's levels on blocks of four systems, U_k and ∂U_k/∂x, and the clipping of forces
-// (method.md section 4). The float64 oracle is src/backends/reference/level_energy.ts.
+// (docs/method.md section 4). The float64 oracle is src/backends/reference/level_energy.ts.
 import { fma, fnma } from "./simd";
 import { mintPrior } from "./mint_prior";
 import { pairEnergies, softLennardJones } from "./pair_energies";

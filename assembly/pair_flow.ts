@@ -1,4 +1,4 @@
-// One sweep of the pair flow on a block of four systems, and its inverse (method.md section 4):
+// One sweep of the pair flow on a block of four systems, and its inverse (docs/method.md section 4):
 //   d = x_i − x_j, r = |d| → R(r), x_i += ½ f d, x_j −= ½ f d, f = R/r − 1,
 //   log|J| += (n − 1) log(1 + f) + log R′(r).
 // Neighbours in the order are disjoint pairs, so that one's arithmetic runs beside another's.

@@ -1,6 +1,6 @@
 // Annealed paths on populations of blocks of four systems (lane = system), level by level: the pair
 // flow, then an underdamped (OABA) or an adjusted (HMC) transition, with what W + U gains in float64
-// (method.md section 4). The float64 oracle is src/backends/reference/path.ts.
+// (docs/method.md section 4). The float64 oracle is src/backends/reference/path.ts.
 import { fma, LANES } from "./simd";
 import { normals } from "./threefry";
 import { countersPerLevel, hmcScratch, hmcTransition, RESULTS } from "./hmc";

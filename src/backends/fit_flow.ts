@@ -1,6 +1,6 @@
 /**
  * Fits the pair flow level by level on the population that moves along the path, resampled on request
- * (method.md section 4). Each level's map is judged by what it does to the actual increment, at scales
+ * (docs/method.md section 4). Each level's map is judged by what it does to the actual increment, at scales
  * 1, ½ and 0: a fit that does not help is not used.
  */
 import { InputError } from "../errors.ts";

@@ -123,7 +123,7 @@ export interface MintConfig {
    * Kullback-Leibler divergence), 2 maximises the ESS.
    */
   weightExponent: number;
-  /** Weights are tempered until the batch's ESS reaches this fraction (method.md section 2). */
+  /** Weights are tempered until the batch's ESS reaches this fraction (docs/method.md section 2). */
   temperedEss: number;
   /** Strength of the repulsion between components' Gram matrices (eq. 18). */
   repulsion: number;

@@ -85,7 +85,7 @@ const chains: Record<RunConfig["system"]["kind"], ChainsConfig> = {
   },
 };
 
-/** What a molecule's prior and path are made with: method.md section 6, tuned on aldp. */
+/** What a molecule's prior and path are made with: docs/method.md section 6, tuned on aldp. */
 export const internalDefaults: InternalConfig = {
   prior: "auto",
   reference: null,

@@ -1,5 +1,5 @@
 /**
- * A cluster's own annealing path under Julep's kernels: the soft-cored pair levels of method.md
+ * A cluster's own annealing path under Julep's kernels: the soft-cored pair levels of docs/method.md
  * section 4 in place of U_t, and a fitted pair drift beside the network's b. The drift is the pair
  * flow's least-squares fit read as a velocity, v_i = Σ_j g_t(r_ij) (x_i − x_j); the kernels move by
  * ±v·Δt, so its weights are exact like any drift's.

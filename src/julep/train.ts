@@ -1,6 +1,6 @@
 /**
  * Stage 2: trains the transport of Julep by the log-variance loss over detached trajectories
- * (method.md section 3). The numerics run behind `JulepJobs`; this file owns the loop's state, which
+ * (docs/method.md section 3). The numerics run behind `JulepJobs`; this file owns the loop's state, which
  * is plain data, so that a run can be checkpointed and resumed to the bit.
  */
 import {

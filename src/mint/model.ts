@@ -4,7 +4,7 @@ import type { GaussianConfig, MintConfig } from "../config/config.ts";
  * A trained (or initial) Mint prior: plain data, crosses to workers and goes into checkpoints.
  *
  * q(x) = (1 − w)·(1/|G|) Σ_g Σ_k π_k q_k(g x) + w·q_broad(x), w = broadWeight; densities are with
- * respect to the anchored measure ∏_{i≥1} d(x_i − x_0). See method.md section 2.
+ * respect to the anchored measure ∏_{i≥1} d(x_i − x_0). See docs/method.md section 2.
  */
 export interface MintModel {
   readonly family: MintConfig["family"];

@@ -1,7 +1,7 @@
 /**
  * log Z(μ, κ) = log ∫ exp(κ cos(ΘΘᵀ, μμᵀ)) dΘ over M unit vectors. It has no closed form: it is
  * estimated by importance sampling about Laplace's approximation, with a standard error; both are
- * kept, because the approximation alone can be wrong by many nats (method.md section 2).
+ * kept, because the approximation alone can be wrong by many nats (docs/method.md section 2).
  */
 import { RandomStream, Stream } from "../math/random.ts";
 import { logSumExp } from "../math/special.ts";

@@ -1,5 +1,5 @@
 /**
- * Least-squares fit of a pair flow's radial map at one level (method.md section 4), float64.
+ * Least-squares fit of a pair flow's radial map at one level (docs/method.md section 4), float64.
  *
  * R(r) = r (1 + f(r)), f = Σ_m θ_m φ_m. To first order the flow changes W by Σ_m θ_m A_m,
  *   A_m(x) = Σ_{i<j} [ n φ_m + r φ_m′ − φ_m d_ij·(g_i − g_j)/2 ],  g = ∇U_k,

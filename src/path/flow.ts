@@ -1,5 +1,5 @@
 /**
- * The radial maps of the pair flow (method.md section 4) in float64: tables, their evaluation, the
+ * The radial maps of the pair flow (docs/method.md section 4) in float64: tables, their evaluation, the
  * order of a sweep. What a sweep does to a configuration is in src/backends/reference/pair_flow.ts.
  */
 import type { PairFlow } from "./model.ts";

@@ -1,6 +1,6 @@
 /**
  * An annealing path without a network: K levels that carry prior draws to the target, each with an
- * exact log-weight (method.md sections 3 and 4). Plain data: it crosses to workers and is stored
+ * exact log-weight (docs/method.md sections 3 and 4). Plain data: it crosses to workers and is stored
  * with a run.
  *
  * Level k = 0 … K − 1 has the energy U_k; U_{K−1} is the target's. A path visits x₀ ~ q, then for
@@ -8,7 +8,7 @@
  * mass at the origin.
  */
 
-/** Transition of a level; see method.md section 4. */
+/** Transition of a level; see docs/method.md section 4. */
 export type PathKernelName =
   /** OABA, one gradient a level; exact for any force, so clipping costs nothing. */
   | "underdamped"

@@ -7,7 +7,7 @@
  *
  * h = εΔ. The network's A, b and c are in units of the force: without the factor ε a change of c by
  * δ would move W by about δ √(2/ε), and training would be unstable wherever ε must be small.
- * F = −∇U_t, U_t = (1 − t)(−log q) + t·U with U softened at t < 1 (method.md section 3), or the
+ * F = −∇U_t, U_t = (1 − t)(−log q) + t·U with U softened at t < 1 (docs/method.md section 3), or the
  * model's own pair path (src/julep/pair_path.ts). A fitted pair drift v adds ±Δv to D±.
  */
 import type { JulepModel } from "../../julep/model.ts";

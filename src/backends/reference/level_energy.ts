@@ -1,5 +1,5 @@
 /**
- * Energies and forces of a path's levels in float64 (method.md section 4): the oracle of
+ * Energies and forces of a path's levels in float64 (docs/method.md section 4): the oracle of
  * assembly/level_energy.ts.
  */
 import type { MixtureLevels, PairPathLevels } from "../../path/model.ts";

@@ -1,6 +1,6 @@
 /**
  * Annealed paths in float64, one sample at a time: the oracle of assembly/path.ts. Kernels and
- * weights are those of method.md section 4.
+ * weights are those of docs/method.md section 4.
  */
 import { Stream } from "../../math/random.ts";
 import { flowTable } from "../../path/flow.ts";
