@@ -85,8 +85,8 @@ export function diffusionSteps(
 
 /**
  * log ε at `knots` equally spaced times: ε(t) = initial · final^t. Geometric, so that every step takes
- * about the same share of the noise still to come: with the usual cos² the last steps take 3/k of it,
- * k steps from the end, and that alone cost DW-4 more than a nat.
+ * about the same share of the noise still to come; with the usual cos² the last steps take 3/k of it,
+ * k steps from the end.
  */
 export function diffusionStepSize(knots: number, initial: number, final: number): Float64Array {
   return Float64Array.from({ length: knots }, (_, k) => {
