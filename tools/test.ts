@@ -101,7 +101,7 @@ if (import.meta.main) {
     total.skipped.push(...wave.skipped);
   }
   for (const name of total.skipped) console.log(`skipped: ${name}`);
-  const skipped = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : "";
-  console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
+  if (total.skipped.length) console.log(`${total.skipped.length} skipped, each named above`);
+  console.log(`${total.passed} passed, ${total.failed} failed`);
   Deno.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 }
