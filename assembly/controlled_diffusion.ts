@@ -6,7 +6,7 @@
 // a± − 1, σ± and h of every step come from the host, in float32; the constants log σ⁺/σ⁻ and the ends
 // of W are the host's, in float64. As in julep.ts residuals are formed from displacements. The centre
 // of mass stays at the origin. The float64 oracle is src/backends/reference/controlled_diffusion.ts.
-import { fma, fnma, LANES } from "./simd";
+import { accumulate, at, fma, fnma, LANES } from "./simd";
 import { normals } from "./threefry";
 import { pairEnergies } from "./pair_energies";
 import { egnnForward } from "./egnn";
@@ -41,9 +41,6 @@ class DiffusionJob {
   /** c of S = −∇U + c x. */
   attraction: f32;
 }
-
-// @ts-ignore: decorator
-@inline function at(base: usize, index: i32): usize { return base + (<usize>index << 4); }
 
 // b (N·n), c (N·n), h (N), s (1); the last two only with the force.
 // @ts-ignore: decorator
@@ -135,14 +132,6 @@ function addControl(
       v128.store(p, fma(h, v128.load(at(net, a)), v128.load(p)));
     }
   }
-}
-
-// @ts-ignore: decorator
-@inline function accumulate(out: usize, v: v128): void {
-  store<f64>(out, load<f64>(out) + <f64>f32x4.extract_lane(v, 0));
-  store<f64>(out, load<f64>(out, 8) + <f64>f32x4.extract_lane(v, 1), 8);
-  store<f64>(out, load<f64>(out, 16) + <f64>f32x4.extract_lane(v, 2), 16);
-  store<f64>(out, load<f64>(out, 24) + <f64>f32x4.extract_lane(v, 3), 24);
 }
 
 /**

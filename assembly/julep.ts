@@ -8,7 +8,7 @@
 // Residuals are formed from displacements, never from differences of positions, so float32 costs
 // about 1e-5 per trajectory. Sums over steps are float64. A lane never depends on its neighbours.
 // The float64 oracle is src/backends/reference/julep.ts.
-import { fma, fnma, LANES, VEC } from "./simd";
+import { accumulate, at, fma, fnma, LANES, VEC } from "./simd";
 import { normals } from "./threefry";
 import { mintPrior } from "./mint_prior";
 import { pairEnergies, softLennardJones } from "./pair_energies";
@@ -84,9 +84,6 @@ export function julepTapeBytes(N: i32, n: i32, L: i32, H: i32, C: i32): i32 {
 // b (N·n), c (N·n), h (N·C), s (C).
 // @ts-ignore: decorator
 @inline function netSize(N: i32, n: i32, C: i32): i32 { return 2 * N * n + N * C + C; }
-
-// @ts-ignore: decorator
-@inline function at(base: usize, index: i32): usize { return base + (<usize>index << 4); }
 
 /** Gauge projection of N rows of `width`: zero at the anchor, or zero mean. Symmetric. */
 function project(v: usize, N: i32, width: i32, gauge: i32): void {
@@ -236,14 +233,6 @@ function displacement(
       exponentialScratch,
     );
   }
-}
-
-// @ts-ignore: decorator
-@inline function accumulate(out: usize, v: v128): void {
-  store<f64>(out, load<f64>(out) + <f64>f32x4.extract_lane(v, 0));
-  store<f64>(out, load<f64>(out, 8) + <f64>f32x4.extract_lane(v, 1), 8);
-  store<f64>(out, load<f64>(out, 16) + <f64>f32x4.extract_lane(v, 2), 16);
-  store<f64>(out, load<f64>(out, 24) + <f64>f32x4.extract_lane(v, 3), 24);
 }
 
 /**

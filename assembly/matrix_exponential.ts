@@ -1,7 +1,7 @@
 // The action of e^{τA}, A = H S Hᵀ of rank C ≤ 4, and its derivative; four systems side by side.
 //   e^{τA} x − x = τ H S φ(M) Z,  M = τ HᵀH S,  Z = Hᵀx,  φ by its Taylor polynomial (Horner).
 // The formulas are derived in src/backends/reference/matrix_exponential.ts, the float64 oracle.
-import { fma, VEC } from "./simd";
+import { at, fma, VEC } from "./simd";
 
 const TERMS: i32 = 12;
 
@@ -10,9 +10,6 @@ const TERMS: i32 = 12;
 export function exponentialScratchBytes(n: i32, C: i32): i32 {
   return (C * C * (5 + TERMS + 1) + C * n * 5) * 16;
 }
-
-// @ts-ignore: decorator
-@inline function at(base: usize, index: i32): usize { return base + (<usize>index << 4); }
 
 // 1/2, 1/3, ... 1/13, four lanes each.
 const RECIPROCALS: usize = memory.data<f32>([

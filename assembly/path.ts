@@ -1,7 +1,7 @@
 // Annealed paths on populations of blocks of four systems (lane = system), level by level: the pair
 // flow, then an underdamped (OABA) or an adjusted (HMC) transition, with what W + U gains in float64
 // (docs/method.md section 4). The float64 oracle is src/backends/reference/path.ts.
-import { fma, LANES } from "./simd";
+import { accumulate, fma, LANES } from "./simd";
 import { normals } from "./threefry";
 import { countersPerLevel, hmcScratch, hmcTransition, RESULTS } from "./hmc";
 import { centre, clipForce, levelEnergy, Levels, rowOf } from "./level_energy";
@@ -37,14 +37,6 @@ class PathJob {
 
 /** Bytes of PathJob.scratch. */
 export function pathScratchBytes(N: i32, n: i32): i32 { return hmcScratch(N * n) + N * n * 16; }
-
-// @ts-ignore: decorator
-@inline function accumulate(out: usize, v: v128): void {
-  store<f64>(out, load<f64>(out) + <f64>f32x4.extract_lane(v, 0));
-  store<f64>(out, load<f64>(out, 8) + <f64>f32x4.extract_lane(v, 1), 8);
-  store<f64>(out, load<f64>(out, 16) + <f64>f32x4.extract_lane(v, 2), 16);
-  store<f64>(out, load<f64>(out, 24) + <f64>f32x4.extract_lane(v, 3), 24);
-}
 
 /** kick ← factor·kick, v ← v + kick; returns the kinetic energy lost, −Σ kick·(v + ½ kick). */
 // @ts-ignore: decorator

@@ -24,3 +24,16 @@
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_nmadd(a, b, c);
   else return f32x4.sub(c, f32x4.mul(a, b));
 }
+
+/** Address of the index-th f32x4. */
+// @ts-ignore: decorator
+@inline export function at(base: usize, index: i32): usize { return base + (<usize>index << 4); }
+
+/** The four lanes of v added to four f64 at `out`. */
+// @ts-ignore: decorator
+@inline export function accumulate(out: usize, v: v128): void {
+  store<f64>(out, load<f64>(out) + <f64>f32x4.extract_lane(v, 0));
+  store<f64>(out, load<f64>(out, 8) + <f64>f32x4.extract_lane(v, 1), 8);
+  store<f64>(out, load<f64>(out, 16) + <f64>f32x4.extract_lane(v, 2), 16);
+  store<f64>(out, load<f64>(out, 24) + <f64>f32x4.extract_lane(v, 3), 24);
+}

@@ -7,7 +7,8 @@ import { permutationTreatment } from "../../mint/permutations.ts";
 import type { KernelExports } from "./exports.ts";
 import type { KernelMemory } from "./memory.ts";
 import { gaussianPacking, scalesPacking } from "./orbit_gaussian.ts";
-import { orbitVmfPacking, quadratureTables } from "./orbit_vmf.ts";
+import { quadratureTables } from "../orbit_quadrature.ts";
+import { orbitVmfPacking } from "./orbit_vmf.ts";
 import { pvmfPacking } from "./pvmf.ts";
 
 /** How components of one family stand in kernel memory. */

@@ -1,33 +1,7 @@
 /** Packs orbit von Mises-Fisher components; see assembly/orbit_vmf_layout.ts. */
-import { gaussLegendre } from "../../math/special.ts";
 import { mintComponentSize, type MintModel } from "../../mint/model.ts";
 import { logVmfConstant, vmfMeanCosine } from "../../mint/von_mises_fisher.ts";
 import type { ComponentPacking } from "./mint_prior.ts";
-
-/** Nodes of each quadrature table; assembly/orbit_integral3.ts has the same numbers. */
-const NODES = 32;
-const LEVELS = 24;
-
-/**
- * Nodes on (0, 1), their complements and weights for 1 + s₁ + s₂ in [2^level, 2^(level+1)): the
- * map of src/mint/orbit_integral.ts, its stretch fixed for each octave.
- */
-export function quadratureTables(): Float32Array {
-  const { nodes, weights } = gaussLegendre(NODES);
-  const table = new Float32Array(LEVELS * 3 * NODES);
-  for (let level = 0; level < LEVELS; level++) {
-    const stretch = Math.max(1, 0.5 * Math.log(2) * (level + 0.7) + 0.5);
-    const top = Math.tanh(stretch);
-    for (let k = 0; k < NODES; k++) {
-      const t = Math.tanh(stretch * (2 * nodes[k] - 1));
-      const at = level * 3 * NODES + k;
-      table[at] = 0.5 * (1 + t / top);
-      table[at + NODES] = 0.5 * (1 - t / top);
-      table[at + 2 * NODES] = weights[k] * stretch * (1 - t * t) / top;
-    }
-  }
-  return table;
-}
 
 export function orbitVmfPacking(model: MintModel): ComponentPacking {
   const { particles, dimension: n, parameters } = model;

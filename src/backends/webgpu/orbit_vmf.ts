@@ -1,11 +1,10 @@
 /** Packs a Mint prior for shaders/common/orbit_vmf.wgsl, whose comment gives the layout. */
-import { gaussLegendre, logSumExp } from "../../math/special.ts";
+import { logSumExp } from "../../math/special.ts";
 import { mintLabellings } from "../../mint/mixture.ts";
 import { mintComponentSize, type MintModel } from "../../mint/model.ts";
 import { logVmfConstant } from "../../mint/von_mises_fisher.ts";
+import { NODES, OCTAVES, quadratureTables } from "../orbit_quadrature.ts";
 
-const NODES = 32;
-const OCTAVES = 24;
 /** log of the broad part where its weight is zero: e^it is zero, and it is a finite f32. */
 const NO_BROAD_PART = -1e30;
 
@@ -45,7 +44,7 @@ export function packPrior(model: MintModel): Float32Array<ArrayBuffer> {
     out[at] = g; // rows are sorted by the anchor: the last one written is the first row
     out[at + 1]++;
   }
-  if (n === 3) out.set(nodeTables(), offsets.NODE_TABLES);
+  if (n === 3) out.set(quadratureTables(), offsets.NODE_TABLES);
   const size = mintComponentSize(N, n);
   const logits = Float64Array.from({ length: K }, (_, k) => model.parameters[k * size]);
   const normaliser = logSumExp(logits);
@@ -94,25 +93,4 @@ function packComponent(
   }
   out.set([constant, Math.exp(parameters[0] - normaliser), kappas, 1 / kappas]);
   return out;
-}
-
-/**
- * Nodes on (0, 1), their complements and weights for 1 + s₁ + s₂ in [2^octave, 2^(octave+1)): the map of
- * src/mint/orbit_integral.ts, its stretch fixed for each octave.
- */
-function nodeTables(): Float32Array {
-  const { nodes, weights } = gaussLegendre(NODES);
-  const table = new Float32Array(OCTAVES * 3 * NODES);
-  for (let octave = 0; octave < OCTAVES; octave++) {
-    const stretch = Math.max(1, 0.5 * Math.log(2) * (octave + 0.7) + 0.5);
-    const top = Math.tanh(stretch);
-    for (let k = 0; k < NODES; k++) {
-      const t = Math.tanh(stretch * (2 * nodes[k] - 1));
-      const at = octave * 3 * NODES + k;
-      table[at] = 0.5 * (1 + t / top);
-      table[at + NODES] = 0.5 * (1 - t / top);
-      table[at + 2 * NODES] = weights[k] * stretch * (1 - t * t) / top;
-    }
-  }
-  return table;
 }
