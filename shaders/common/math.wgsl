@@ -99,6 +99,24 @@ fn cos_sin_turns(u: f32) -> vec2<f32> {
   return vec2<f32>(s, -c);
 }
 
+/** The angle in [0, π] of the point (x, y), y ≥ 0, within 3 ulp (Cephes atanf). */
+fn atan2_f(y: f32, x: f32) -> f32 {
+  let width = abs(x);
+  let steep = y > width;
+  let small = select(y, width, steep);
+  let large = select(width, y, steep);
+  // atan(a/b) = π/4 + atan((a − b)/(a + b)) where a/b > tan π/8.
+  let wide = small > 0.4142135624 * large;
+  let t = select(small, small - large, wide) / select(large, small + large, wide);
+  let z = t * t;
+  var p = fma(8.05374449538e-2, z, -1.38776856032e-1);
+  p = fma(p, z, 1.99777106478e-1);
+  p = fma(p, z, -3.33329491539e-1);
+  p = fma(p * z, t, t) + select(0.0, 0.7853981634, wide);
+  p = select(p, 1.5707963268 - p, steep);
+  return select(p, 3.1415926536 - p, x < 0.0);
+}
+
 /** (e^{−x} I₀(x), I₁(x)/(x I₀(x))) for x ≥ 0; the ratio is ½ at zero. Both within 5 ulp. */
 fn bessel0(x: f32) -> vec2<f32> {
   if (x < 6.0) {

@@ -54,8 +54,8 @@ export const energyCommand = command(
     })),
     forces: option("--forces", { description: message`Forces too (with --json)` }),
     backend: withDefault(
-      option("--backend", choice(["reference", "wasm"]), {
-        description: message`reference is float64; wasm is float32, many times faster`,
+      option("--backend", choice(["reference", "wasm", "webgpu"]), {
+        description: message`reference is float64; wasm and webgpu are float32, many times faster`,
       }),
       "reference" as const,
     ),

@@ -1,8 +1,9 @@
 /** `inspect` and `energy`: what was read of a molecule, and its energies for a batch. */
-import { moleculeEnergies } from "../backends/reference/molecule_energies.ts";
+import { type MoleculeBatch, moleculeEnergies } from "../backends/reference/molecule_energies.ts";
 import type { Solvent } from "../config/force_field.ts";
 import { InputError } from "../errors.ts";
 import { MoleculeEnergy, TERMS } from "../systems/molecule/energy.ts";
+import { isGpuFailure } from "./machine.ts";
 import { loadConfigurations, loadMolecule } from "./molecule_files.ts";
 
 export interface InspectOptions {
@@ -90,7 +91,7 @@ function shortList(names: readonly string[]): string {
 export interface EnergyOptions extends InspectOptions {
   /** That of the file by default. */
   readonly solvent?: Solvent;
-  readonly backend: "reference" | "wasm";
+  readonly backend: "reference" | "wasm" | "webgpu";
 }
 
 export interface MoleculeEnergies {
@@ -122,7 +123,7 @@ export async function evaluateMolecule(
     : await loadConfigurations(options.coordinates, forceField);
   const batch = options.backend === "reference"
     ? moleculeEnergies(reference, positions, count)
-    : await kernelEnergies(forceField, solvent, positions, count);
+    : await kernelEnergies(options.backend, forceField, solvent, positions, count);
   const column = (k: number) =>
     Float64Array.from({ length: count }, (_, s) => batch.terms[TERMS.length * s + k]);
   const columns = TERMS.slice(0, solvent === "none" ? 4 : 5).map((_, k) => column(k));
@@ -140,12 +141,37 @@ export async function evaluateMolecule(
 }
 
 async function kernelEnergies(
+  backend: "wasm" | "webgpu",
   forceField: MoleculeEnergy["forceField"],
   solvent: Solvent,
   positions: Float64Array,
   count: number,
-) {
+): Promise<MoleculeBatch> {
+  if (backend === "webgpu") return await gpuEnergies(forceField, solvent, positions, count);
   const { loadKernels } = await import("../backends/wasm/module.ts");
   const { MoleculeKernel } = await import("../backends/wasm/molecule_energies.ts");
   return new MoleculeKernel(await loadKernels(), forceField, solvent).energies(positions, count);
+}
+
+async function gpuEnergies(
+  forceField: MoleculeEnergy["forceField"],
+  solvent: Solvent,
+  positions: Float64Array,
+  count: number,
+): Promise<MoleculeBatch> {
+  const { selectBackend } = await import("../backends/select.ts");
+  const { GpuDevice } = await import("../backends/webgpu/device.ts");
+  const { GpuKernels } = await import("../backends/webgpu/kernels.ts");
+  const { GpuMolecule } = await import("../backends/webgpu/molecule.ts");
+  await selectBackend("webgpu"); // refuses a machine without an adapter, with the reason
+  const device = await GpuDevice.open();
+  try {
+    const kernel = new GpuMolecule(new GpuKernels(device), forceField, solvent);
+    return await kernel.energies(positions, count);
+  } catch (error) {
+    if (!isGpuFailure(error)) throw error;
+    throw new InputError(`${error.message}; use --backend wasm`);
+  } finally {
+    device.destroy();
+  }
 }

@@ -5,6 +5,7 @@ import { decodeDcd } from "../../src/io/dcd.ts";
 import { encodeNpy } from "../../src/io/npy.ts";
 import { decodePdb } from "../../src/io/pdb.ts";
 import { readSamples } from "../../src/io/samples.ts";
+import { gpuUnavailable } from "../conformance/gpu.ts";
 import { forceField, frames, path } from "../molecule/data.ts";
 import { assertRefused, inFolder, mintjulep, trainArgs } from "./command.ts";
 
@@ -38,7 +39,9 @@ Deno.test("energy evaluates a batch: energies, terms and forces, float64 or floa
     const positions = Float64Array.from(known.flatMap(({ positions }) => positions));
     const npy = join(dir, "x.npy");
     await Deno.writeFile(npy, new Blob(encodeNpy(positions, [3, 22, 3])).stream());
-    for (const [backend, tolerance] of [["reference", 1e-6], ["wasm", 1e-4]] as const) {
+    const cases = [["reference", 1e-6], ["wasm", 1e-4], ["webgpu", 1e-4]] as const;
+    for (const [backend, tolerance] of cases) {
+      if (backend === "webgpu" && gpuUnavailable) continue;
       const { code, stdout, stderr } = await mintjulep(
         ...["energy", prmtop, "--coordinates", npy, "--solvent", "obc1", "--forces", "--json"],
         ...["--backend", backend],

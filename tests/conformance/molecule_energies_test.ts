@@ -1,8 +1,11 @@
-/** assembly/molecule_energies.ts, relaxed and plain, against the float64 molecules. */
+/** The kernel molecule_energies, both SIMD modules and WGSL, against the float64 molecules. */
 import assert from "node:assert/strict";
-import { moleculeEnergies } from "../../src/backends/reference/molecule_energies.ts";
-import { WasmExecutor } from "../../src/backends/wasm/executor.ts";
+import {
+  type MoleculeBatch,
+  moleculeEnergies,
+} from "../../src/backends/reference/molecule_energies.ts";
 import { MoleculeKernel } from "../../src/backends/wasm/molecule_energies.ts";
+import { GpuMolecule } from "../../src/backends/webgpu/molecule.ts";
 import type { ForceField, Solvent } from "../../src/config/force_field.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { createSystem } from "../../src/systems/create.ts";
@@ -11,6 +14,8 @@ import { MoleculeEnergy, TERMS } from "../../src/systems/molecule/energy.ts";
 import { nonbondedEnergy, pairTable } from "../../src/systems/molecule/nonbonded.ts";
 import { ObcSolvation } from "../../src/systems/molecule/obc.ts";
 import { forceField, frames, molecules, solvents } from "../molecule/data.ts";
+import { eachBackend } from "./backends.ts";
+import { eachGpu } from "./gpu.ts";
 import { tolerances } from "./tolerances.ts";
 import { eachVariant } from "./variants.ts";
 
@@ -64,37 +69,48 @@ function scales(field: ForceField, solvent: Solvent, x: Float64Array) {
   return { terms, forces };
 }
 
+/** Terms and forces of a molecule as close to float64 as the tolerances say. */
+function compare(field: ForceField, solvent: Solvent, x: Float64Array, got: MoleculeBatch): void {
+  const size = 3 * field.atoms.charges.length;
+  const count = x.length / size;
+  const exact = moleculeEnergies(new MoleculeEnergy(field, solvent), x, count);
+  for (let s = 0; s < count; s++) {
+    const scale = scales(field, solvent, x.subarray(s * size, (s + 1) * size));
+    TERMS.forEach((term, k) => {
+      const [value, expected] = [got.terms[5 * s + k], exact.terms[5 * s + k]];
+      const error = Math.abs(value - expected) / (kT + scale.terms[k]);
+      assert.ok(
+        error <= tolerances.moleculeTerms.value,
+        `${solvent}, sample ${s}, ${term}: ${value}, exact ${expected}, error ${error}`,
+      );
+    });
+    let error = 0;
+    for (let a = s * size; a < (s + 1) * size; a++) {
+      error += (got.gradients[a] - exact.gradients[a]) ** 2;
+    }
+    error = Math.sqrt(error) / scale.forces;
+    assert.ok(
+      error <= tolerances.moleculeForces.value,
+      `${solvent}, sample ${s}: forces differ by ${error}`,
+    );
+  }
+}
+
 for (const name of molecules) {
   eachVariant(`moleculeEnergies: ${name} agrees with float64 with every solvent`, (kernels) => {
     const field = forceField(name);
-    const count = 14;
-    const x = configurations(name, count);
-    const size = x.length / count;
+    const x = configurations(name, 14);
     for (const solvent of solvents) {
       const mark = kernels.memory.mark();
-      const got = new MoleculeKernel(kernels, field, solvent).energies(x, count);
+      compare(field, solvent, x, new MoleculeKernel(kernels, field, solvent).energies(x, 14));
       kernels.memory.release(mark);
-      const exact = moleculeEnergies(new MoleculeEnergy(field, solvent), x, count);
-      for (let s = 0; s < count; s++) {
-        const scale = scales(field, solvent, x.subarray(s * size, (s + 1) * size));
-        TERMS.forEach((term, k) => {
-          const [value, expected] = [got.terms[5 * s + k], exact.terms[5 * s + k]];
-          const error = Math.abs(value - expected) / (kT + scale.terms[k]);
-          assert.ok(
-            error <= tolerances.moleculeTerms.value,
-            `${solvent}, sample ${s}, ${term}: ${value}, exact ${expected}, error ${error}`,
-          );
-        });
-        let error = 0;
-        for (let a = s * size; a < (s + 1) * size; a++) {
-          error += (got.gradients[a] - exact.gradients[a]) ** 2;
-        }
-        error = Math.sqrt(error) / scale.forces;
-        assert.ok(
-          error <= tolerances.moleculeForces.value,
-          `${solvent}, sample ${s}: forces differ by ${error}`,
-        );
-      }
+    }
+  });
+  eachGpu(`moleculeEnergies: ${name} agrees with float64 with every solvent`, async (kernels) => {
+    const field = forceField(name);
+    const x = configurations(name, 14);
+    for (const solvent of solvents) {
+      compare(field, solvent, x, await new GpuMolecule(kernels, field, solvent).energies(x, 14));
     }
   });
 }
@@ -114,42 +130,67 @@ eachVariant("moleculeEnergies: every batch size gives each sample the same bits"
   }
 });
 
-eachVariant("moleculeEnergies: collisions and NaN are finite or not as in float64", (kernels) => {
-  const finite = (values: Iterable<number>) =>
-    [...values].every((v) => Number.isFinite(Math.fround(v)));
-  for (const solvent of solvents) {
-    const field = forceField("aldp");
-    const molecule = new MoleculeEnergy(field, solvent);
-    const kernel = new MoleculeKernel(kernels, field, solvent);
-    const clean = configurations("aldp", 4);
-    const size = clean.length / 4;
-    const untouched = kernel.energies(clean, 4);
-    // Atom 12 beside atom 1: no bond, no exclusion.
-    for (const gap of [0.05, 0.01, 3e-3, 0, NaN]) {
-      const bad = clean.slice();
-      for (let a = 0; a < 3; a++) bad[size + 36 + a] = bad[size + 3 + a];
-      bad[size + 36] = Math.fround(bad[size + 36] + gap);
-      const exact = moleculeEnergies(molecule, bad, 4);
-      const got = kernel.energies(bad, 4);
-      const where = `${solvent}, gap ${gap}`;
-      assert.equal(finite(got.terms.slice(5, 10)), finite(exact.terms.slice(5, 10)), where);
-      assert.equal(
-        finite(got.gradients.slice(size, 2 * size)),
-        finite(exact.gradients.slice(size, 2 * size)),
-        `gradient: ${where}`,
-      );
-      for (const s of [0, 2, 3]) {
-        assert.deepEqual(
-          got.gradients.slice(s * size, (s + 1) * size),
-          untouched.gradients.slice(s * size, (s + 1) * size),
-          `neighbouring lane: ${where}`,
-        );
-      }
-    }
+eachGpu("moleculeEnergies: every batch size gives each sample the same bits", async (kernels) => {
+  const x = configurations("aldp", 21);
+  const size = x.length / 21;
+  const kernel = new GpuMolecule(kernels, forceField("aldp"), "obc1");
+  const all = await kernel.energies(x, 21);
+  for (const count of [0, 1, 8]) {
+    const some = await kernel.energies(x.subarray((21 - count) * size), count);
+    assert.deepEqual(some.terms, all.terms.slice(5 * (21 - count)), `batch ${count}`);
+    assert.deepEqual(some.gradients, all.gradients.slice((21 - count) * size));
   }
 });
 
-Deno.test("the executor's energies job on a molecule: U over kT of the reference", async () => {
+type Kernel = {
+  energies(x: Float64Array, count: number): MoleculeBatch | Promise<MoleculeBatch>;
+};
+
+/** Bad configurations are finite or not as in float64, and stay by themselves. */
+async function collide(solvent: Solvent, kernel: Kernel): Promise<void> {
+  const finite = (values: Iterable<number>) =>
+    [...values].every((v) => Number.isFinite(Math.fround(v)));
+  const molecule = new MoleculeEnergy(forceField("aldp"), solvent);
+  const clean = configurations("aldp", 4);
+  const size = clean.length / 4;
+  const untouched = await kernel.energies(clean, 4);
+  // Atom 12 beside atom 1: no bond, no exclusion.
+  for (const gap of [0.05, 0.01, 3e-3, 0, NaN]) {
+    const bad = clean.slice();
+    for (let a = 0; a < 3; a++) bad[size + 36 + a] = bad[size + 3 + a];
+    bad[size + 36] = Math.fround(bad[size + 36] + gap);
+    const exact = moleculeEnergies(molecule, bad, 4);
+    const got = await kernel.energies(bad, 4);
+    const where = `${solvent}, gap ${gap}`;
+    assert.equal(finite(got.terms.slice(5, 10)), finite(exact.terms.slice(5, 10)), where);
+    assert.equal(
+      finite(got.gradients.slice(size, 2 * size)),
+      finite(exact.gradients.slice(size, 2 * size)),
+      `gradient: ${where}`,
+    );
+    for (const s of [0, 2, 3]) {
+      assert.deepEqual(
+        got.gradients.slice(s * size, (s + 1) * size),
+        untouched.gradients.slice(s * size, (s + 1) * size),
+        `neighbour: ${where}`,
+      );
+    }
+  }
+}
+
+const collisions = "moleculeEnergies: collisions and NaN are finite or not as in float64";
+eachVariant(collisions, async (kernels) => {
+  for (const solvent of solvents) {
+    await collide(solvent, new MoleculeKernel(kernels, forceField("aldp"), solvent));
+  }
+});
+eachGpu(collisions, async (kernels) => {
+  for (const solvent of solvents) {
+    await collide(solvent, new GpuMolecule(kernels, forceField("aldp"), solvent));
+  }
+});
+
+eachBackend("the energies job on a molecule: U over kT of the reference", async (executor) => {
   const config = {
     kind: "molecule" as const,
     temperature: 310,
@@ -157,11 +198,9 @@ Deno.test("the executor's energies job on a molecule: U over kT of the reference
     forceField: forceField("aldp"),
   };
   const system = createSystem(config);
-  const executor = await WasmExecutor.create();
-  executor.prepare({ system: config, mint: null, julep: null });
+  await executor.prepare({ system: config, mint: null, julep: null });
   const x = configurations("aldp", 5);
-  const { energies, gradients } = executor.energies({ count: 5, positions: x, t: 1 });
-  executor.dispose();
+  const { energies, gradients } = await executor.energies({ count: 5, positions: x, t: 1 });
   for (let s = 0; s < 5; s++) {
     const gradient = new Float64Array(66);
     const exact = system.energyAndGradient(x.slice(66 * s, 66 * (s + 1)), gradient);

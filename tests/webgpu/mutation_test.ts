@@ -12,6 +12,8 @@ const mutations: [string, string, string, string, string][] = [
   ["threefry", "webgpu\\)", "threefry", "(x << r) |", "(x << r) &"],
   ["orbit_vmf", "N=4, sharp.*webgpu\\)", "orbit_vmf", "by_m.y - by_p.y", "by_m.y + by_p.y"],
   ["matrix_exponential", "webgpu\\)", "matrix_exponential", "m[q] = tau *", "m[q] = -tau *"],
+  ["molecule_energies", "aldp.*webgpu\\)", "molecule_geometry", "+ 1u, gi + mid", "+ 1u, gi - mid"],
+  ["molecule_energies", "aldp.*webgpu\\)", "generalised_born", "-0.25 * log", "0.25 * log"],
 ];
 
 for (const [file, filter, part, from, to] of mutations) {

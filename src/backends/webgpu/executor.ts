@@ -6,6 +6,8 @@
 import { knotGradient } from "../../julep/schedule.ts";
 import { Stream, streamKey } from "../../math/random.ts";
 import { InputError } from "../../errors.ts";
+import { TERMS } from "../../systems/molecule/energy.ts";
+import { Molecule } from "../../systems/molecule/molecule.ts";
 import {
   type DrawJob,
   type EnergyJob,
@@ -29,6 +31,7 @@ import { type DeviceOptions, GpuDevice } from "./device.ts";
 import { DeviceLostError, GpuError } from "./errors.ts";
 import { GpuJulep, type KeptBatch } from "./julep.ts";
 import { GpuKernels } from "./kernels.ts";
+import { GpuMolecule } from "./molecule.ts";
 import { missingOnGpu } from "./supported.ts";
 
 export interface WebGpuOptions extends DeviceOptions {
@@ -126,12 +129,23 @@ export class WebGpuExecutor implements Executor {
 
   async energies(job: EnergyJob): Promise<{ energies: Float64Array; gradients: Float64Array }> {
     const { system } = this.#parts;
-    const missing = missingOnGpu({ molecule: system.pairKernel.kind === 3 });
-    if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
+    if (system instanceof Molecule) return await this.#alone(() => this.#ofMolecule(system, job));
     const { values, gradients } = await this.#alone(() =>
       this.#kernels.pairEnergies(system, Float32Array.from(job.positions), job.count, job.t)
     );
     return { energies: Float64Array.from(values), gradients: Float64Array.from(gradients) };
+  }
+
+  /** U and its gradient over kT; nothing of a molecule is softened. */
+  async #ofMolecule({ forces, kT }: Molecule, { positions, count }: EnergyJob) {
+    const kernel = new GpuMolecule(this.#kernels, forces.forceField, forces.solvent);
+    const { terms, gradients } = await kernel.energies(positions, count);
+    const energies = Float64Array.from(
+      { length: count },
+      (_, s) =>
+        terms.subarray(s * TERMS.length, (s + 1) * TERMS.length).reduce((a, u) => a + u) / kT,
+    );
+    return { energies, gradients: gradients.map((g) => g / kT) };
   }
 
   /** The kernels of the prepared transport, its parameters on the device. */

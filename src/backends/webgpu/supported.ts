@@ -14,7 +14,7 @@ const families = ["orbit_vmf"];
 
 /** Completes "the webgpu backend ..."; null where everything is there. */
 export function missingOnGpu({ molecule, mint, julep, path }: Asked): string | null {
-  if (molecule) return "has no kernel for the energy of molecules";
+  if (molecule) return "has kernels for the energies of molecules, none for sampling them";
   // Without components there is only the broad part, which is of no family.
   if (mint && mint.components !== 0 && !families.includes(mint.family)) {
     return `has no kernel for mint.family "${mint.family}" (it has ${families.join(", ")})`;

@@ -94,7 +94,7 @@ export function packMolecule(
 }
 
 /** Torsions of the same four atoms as one Fourier series: k (1 + cos(nφ − δ)) summed up. */
-function torsionSeries(rows: readonly (readonly number[])[]) {
+export function torsionSeries(rows: readonly (readonly number[])[]) {
   const groups = new Map<string, { atoms: number[]; constant: number; series: number[] }>();
   for (const [i, j, k, l, n, phase, height] of rows) {
     const key = `${i} ${j} ${k} ${l}`;
