@@ -11,7 +11,8 @@ export class Levels {
   dimension: i32;
   /** 0: pair path; 1: mixture of the prior and the system. */
   kind: i32;
-  /** f32[8] a level, level −1 (the prior) first: ε, s, a, κ or t, -, -, -; Δ, η, √(1 − η²), clip. */
+  /** f32[8] a level, level −1 (the prior) first: ε, s, a, κ or t, -, -, -; Δ, η, √(1 − η²), clip.
+   * Level −1 has no transition: there stand κ of the target and 1/R² of PairPathLevels.saturation (0: none). */
   rows: usize;
   /** The system's own pairs, and the prior (mixture only). */
   pairKind: i32;
@@ -32,7 +33,13 @@ export function levelEnergy(levels: Levels, level: i32, x: usize, gradient: usiz
   const N = levels.particles;
   const n = levels.dimension;
   const row = rowOf(levels, level);
-  if (levels.kind == 0) return softLennardJones(row, x, gradient, N);
+  if (levels.kind == 0) {
+    const energy = softLennardJones(row, x, gradient, N);
+    const inverse = load<f32>(levels.rows, 20);
+    if (inverse == 0 || level < 0) return energy;
+    const excess = load<f32>(row, 12) - load<f32>(levels.rows, 16);
+    return f32x4.add(energy, saturate(excess, inverse, x, gradient, N));
+  }
   const t = load<f32>(row);
   // The ends are exact: a prior that vanishes, or a colliding pair, must not reach them as 0·∞.
   if (t == 1) return pairEnergies(levels.pairKind, levels.pairParameters, x, gradient, N, n, t);
@@ -50,6 +57,55 @@ export function levelEnergy(levels: Levels, level: i32, x: usize, gradient: usiz
     v128.store(gradient + a, fma(share, v128.load(own + a), v128.load(gradient + a)));
   }
   return fma(share, target, energy);
+}
+
+/**
+ * ½ κ′ Σ_i r_i² [1/(1 + u_i) − 1], u = r²/R², r from the centre of mass: what a harmonic confinement
+ * loses where it saturates. Its gradient is added to `gradient` (n = 3).
+ */
+function saturate(excess: f32, inverse: f32, x: usize, gradient: usize, N: i32): v128 {
+  const stride: usize = 48;
+  const end = x + <usize>N * stride;
+  const zero = f32x4.splat(0);
+  let cx = zero, cy = zero, cz = zero;
+  for (let at = x; at < end; at += stride) {
+    cx = f32x4.add(cx, v128.load(at));
+    cy = f32x4.add(cy, v128.load(at, 16));
+    cz = f32x4.add(cz, v128.load(at, 32));
+  }
+  const share = f32x4.splat(<f32>(1.0 / <f64>N));
+  cx = f32x4.mul(cx, share);
+  cy = f32x4.mul(cy, share);
+  cz = f32x4.mul(cz, share);
+  const one = f32x4.splat(1);
+  const by = f32x4.splat(inverse);
+  const strength = f32x4.splat(excess);
+  let energy = zero;
+  let sumX = zero, sumY = zero, sumZ = zero;
+  let to = gradient;
+  for (let at = x; at < end; at += stride, to += stride) {
+    const dx = f32x4.sub(v128.load(at), cx);
+    const dy = f32x4.sub(v128.load(at, 16), cy);
+    const dz = f32x4.sub(v128.load(at, 32), cz);
+    const squared = fma(dz, dz, fma(dy, dy, f32x4.mul(dx, dx)));
+    const left = f32x4.div(one, fma(squared, by, one));
+    const lost = f32x4.sub(left, one);
+    energy = fma(squared, lost, energy);
+    // left² − 1 = (left + 1)(left − 1).
+    const slope = f32x4.mul(strength, f32x4.mul(f32x4.add(left, one), lost));
+    const gx = f32x4.mul(slope, dx);
+    const gy = f32x4.mul(slope, dy);
+    const gz = f32x4.mul(slope, dz);
+    sumX = f32x4.add(sumX, gx);
+    sumY = f32x4.add(sumY, gy);
+    sumZ = f32x4.add(sumZ, gz);
+    v128.store(to, f32x4.add(v128.load(to), gx));
+    v128.store(to, f32x4.add(v128.load(to, 16), gy), 16);
+    v128.store(to, f32x4.add(v128.load(to, 32), gz), 32);
+  }
+  // The centre of mass moves with every particle; the pairs' and oscillators' gradient has no mean.
+  subtractMean(gradient, to, 3, N, sumX, sumY, sumZ);
+  return f32x4.mul(f32x4.mul(f32x4.splat(0.5), strength), energy);
 }
 
 /** F_i → F_i/√(1 + |F_i|²/c²), then zero mean; c = 0 leaves the force alone. */

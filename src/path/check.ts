@@ -53,6 +53,10 @@ export function checkPath(path: PathModel, system: SystemConfig): void {
         `path.levels.priorVariance must be above 0, got ${levels.priorVariance}`,
       );
     }
+    const { saturation = null } = levels;
+    if (saturation !== null && !(saturation > 0 && Number.isFinite(saturation))) {
+      throw new InputError(`path.levels.saturation must be above 0, got ${saturation}`);
+    }
   }
   const { flow } = path;
   if (!flow) return;

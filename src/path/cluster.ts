@@ -52,6 +52,8 @@ export interface ClusterPathOptions {
   /** s₂ and the exponent of the confinement k → k^p, in place of the rule's. */
   readonly priorVariance?: number;
   readonly confinementExponent?: number;
+  /** R of the confinement's saturation (see PairPathLevels), length; null: none. */
+  readonly saturation?: number | null;
 }
 
 /**
@@ -110,6 +112,7 @@ export function clusterPath(system: LennardJonesConfig, options: ClusterPathOpti
       confinement: knots(KNOTS.confinement).map((k) =>
         system.oscillator * k ** confinementExponent
       ),
+      saturation: options.saturation ?? null,
     },
     stepSize: knots(KNOTS.stepSize).map((d) => stepFactor * d),
     friction: knots(KNOTS.friction),

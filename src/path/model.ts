@@ -31,6 +31,12 @@ export interface PairPathLevels {
   readonly softness: Float64Array;
   /** κ_k, (K); the last is the system's oscillator. */
   readonly confinement: Float64Array;
+  /**
+   * R, length: what a level's confinement has beyond the target's saturates at this distance from the
+   * centre of mass, ½ κ |x_i|² + ½ (κ_k − κ) |x_i|²/(1 + |x_i|²/R²) for each particle with κ = κ_{K−1};
+   * null or absent: nowhere. A particle that has left the cluster then feels the target's own confinement.
+   */
+  readonly saturation?: number | null;
 }
 
 /**

@@ -63,7 +63,7 @@ export function tunedPath(path: PathModel, tuning: ArrayLike<number>): PathModel
     ...path,
     stepSize,
     friction,
-    levels: { kind: "pair_path", priorVariance, ...bent },
+    levels: { ...levels, priorVariance, ...bent },
     flow: null,
   };
 }

@@ -104,6 +104,7 @@ const cases: [string, SystemConfig, MintModel | null, PathModel][] = [
   ["pair path, N = 2", lennardJones(2), null, clusterPath(lennardJones(2), soft(20))],
   ["pair path, N = 13", lj, null, clusterPath(lj, soft(20))],
   ["pair path, N = 55", lennardJones(55), null, clusterPath(lennardJones(55), soft(20))],
+  ["saturating pair path", lj, null, clusterPath(lj, { ...soft(20), saturation: 1.7 })],
   ["mixture, dw4", dw4, initialiseMint(createSystem(dw4), dw4Config.mint, 4), mixtureOf(4)],
   ["mixture, lj13", lj, broadPrior(13, 3, 1), mixtureOf(4)],
 ];

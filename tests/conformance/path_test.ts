@@ -28,8 +28,8 @@ function gentle(path: PathModel): PathModel {
 }
 
 function cases(kernel: PathKernelName): [string, Problem][] {
-  const pair = (N: number, levels: number, flow: boolean): Problem => {
-    const path = clusterPath(lennardJones(N), { kernel, levels, leapfrogs: 2 });
+  const pair = (N: number, levels: number, flow: boolean, saturation?: number): Problem => {
+    const path = clusterPath(lennardJones(N), { kernel, levels, leapfrogs: 2, saturation });
     return {
       system: lennardJones(N),
       mint: null,
@@ -47,6 +47,7 @@ function cases(kernel: PathKernelName): [string, Problem][] {
   };
   return [
     ["lj13", pair(13, 30, false)],
+    ["lj13, saturating", pair(13, 30, false, 1.5)],
     ["lj13 with flow", pair(13, 30, true)],
     ["dw4", mixture(false)],
     ["dw4 with flow", mixture(true)],

@@ -20,7 +20,13 @@ import { gradientsPerSample, type PairPathLevels, type PathModel } from "../../s
 import { pickLevels } from "../../src/path/pick.ts";
 import { retimePath } from "../../src/path/retime.ts";
 import { pairFlow } from "../../src/backends/reference/pair_flow.ts";
-import { softLennardJones } from "../../src/backends/reference/level_energy.ts";
+import {
+  levelEnergy,
+  type LevelProblem,
+  saturate,
+  softLennardJones,
+} from "../../src/backends/reference/level_energy.ts";
+import { createSystem } from "../../src/systems/create.ts";
 import { dw4, lennardJones, randomFlow, scattered } from "./helpers.ts";
 
 const near = (a: number, b: number, tolerance: number, what = "") =>
@@ -76,6 +82,49 @@ Deno.test("clusterPath: 100 levels for LJ-13 are the tuned ones; the rule's ends
   assert.equal(gradientsPerSample(adjusted), 1000);
 });
 
+Deno.test("a confinement that saturates: its value, its gradient, none at the target", () => {
+  // Two particles r apart are r/2 from their middle each.
+  for (const r of [0.3, 2, 40]) {
+    const x = Float64Array.of(r / 2 + 1, 2, 3, -r / 2 + 1, 2, 3);
+    const gradient = new Float64Array(6);
+    const square = r * r / 4;
+    const exact = 0.8 * (square / (1 + square / 1.69) - square);
+    near(saturate(0.8, 1.3, x, gradient) / exact, 1, 1e-12, `r = ${r}:`);
+    // What is left grows no further than ½ κ′ R² for each particle.
+    near(0.8 * square + exact, 0.8 * 1.69 * square / (1.69 + square), 1e-12 * square);
+  }
+  const path = clusterPath(lennardJones(13), { ...underdamped(40), saturation: 1.4 });
+  const { levels } = path;
+  const plain = { ...(levels as PairPathLevels), saturation: null };
+  const system = createSystem(lennardJones(13));
+  const problem = (levels: PairPathLevels): LevelProblem => ({
+    system,
+    levels,
+    priorLogDensity: () => NaN,
+  });
+  const x = scattered(13, 3, 1, 8);
+  const gradient = new Float64Array(39);
+  const scratch = new Float64Array(39);
+  for (const level of [0, 20, 39]) {
+    levelEnergy(problem(levels as PairPathLevels), level, x, gradient);
+    for (const a of [0, 17, 38]) {
+      const at = (h: number) =>
+        levelEnergy(problem(levels as PairPathLevels), level, x.with(a, x[a] + h), scratch);
+      const slope = (at(1e-5) - at(-1e-5)) / 2e-5;
+      near(gradient[a], slope, 1e-6 * (1 + Math.abs(slope)), `level ${level}, ∂U/∂x[${a}]:`);
+    }
+  }
+  // The prior and the target know nothing of it; other levels do.
+  const difference = (level: number) =>
+    levelEnergy(problem(levels as PairPathLevels), level, x, scratch) -
+    levelEnergy(problem(plain), level, x, scratch);
+  assert.equal(difference(-1), 0);
+  assert.equal(difference(39), 0);
+  assert.ok(difference(20) < -1, `${difference(20)}`);
+});
+
+const underdamped = (levels: number) => ({ kernel: "underdamped" as const, levels });
+
 Deno.test("paths that cannot be are refused in one line", () => {
   const options = { kernel: "underdamped", levels: 10 } as const;
   const refuse = (make: () => unknown, message: RegExp) =>
@@ -88,6 +137,11 @@ Deno.test("paths that cannot be are refused in one line", () => {
   refuse(
     () => clusterPath(lennardJones(13), { ...options, kernel: "adjusted", leapfrogs: 0 }),
     /^path\.leapfrogs .* got 0$/,
+  );
+  refuse(
+    () =>
+      checkPath(clusterPath(lennardJones(13), { ...options, saturation: -1 }), lennardJones(13)),
+    /^path\.levels\.saturation must be above 0, got -1$/,
   );
   refuse(() => mixturePath({ ...options, stepSize: NaN }), /^path\.stepSize .* got NaN$/);
   const path = clusterPath(lennardJones(13), options);

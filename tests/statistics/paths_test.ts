@@ -135,7 +135,8 @@ const lj2Target: Target = {
       levels: 20,
       leapfrogs: 2,
       priorVariance: 1,
-      confinementExponent: 0,
+      confinementExponent: flow ? 0.5 : 0,
+      saturation: flow ? 1 : null,
       stepFactor: kernel === "adjusted" ? 4 : 1.5,
     });
     return {

@@ -33,14 +33,43 @@ export function levelEnergy(
     }
     return 0.5 * square / levels.priorVariance;
   }
-  return softLennardJones(
+  const confinement = levels.confinement[level];
+  const energy = softLennardJones(
     levels.depth[level],
     levels.attraction[level],
     levels.softness[level],
-    levels.confinement[level],
+    confinement,
     x,
     gradient,
   );
+  if (!levels.saturation) return energy;
+  const excess = confinement - levels.confinement[levels.confinement.length - 1];
+  return energy + saturate(excess, levels.saturation, x, gradient);
+}
+
+/**
+ * What a harmonic ½ κ′ |x_i − x_com|² changes by when it saturates at the distance R,
+ * ½ κ′ Σ_i r_i² [1/(1 + u_i) − 1], u = r²/R²; its gradient is added to `gradient`.
+ */
+export function saturate(
+  excess: number,
+  distance: number,
+  x: Float64Array,
+  gradient: Float64Array,
+): number {
+  const d = x.slice();
+  projectGauge(d, x.length / 3, "centre_of_mass");
+  let energy = 0;
+  for (let i = 0; i < x.length; i += 3) {
+    const squared = d[i] ** 2 + d[i + 1] ** 2 + d[i + 2] ** 2;
+    const share = 1 / (1 + squared / distance ** 2);
+    energy += 0.5 * excess * squared * (share - 1);
+    for (let a = 0; a < 3; a++) d[i + a] *= excess * (share * share - 1);
+  }
+  // The centre of mass moves with every particle.
+  projectGauge(d, x.length / 3, "centre_of_mass");
+  for (let a = 0; a < x.length; a++) gradient[a] += d[a];
+  return energy;
 }
 
 /** ε Σ_{i<j} (q² − 2 s q) + ½ κ |x − x_com|², q = 1/(r⁶ + a), in three dimensions. */

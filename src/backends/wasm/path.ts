@@ -49,7 +49,11 @@ export function packLevels(path: PathModel, dimension: 2 | 3): Float32Array {
   const K = levelCount(path);
   const { levels } = path;
   const rows = new Float32Array(8 * (K + 1));
-  rows.set(levels.kind === "mixture" ? [0] : [0, 1, 1, 1 / levels.priorVariance]);
+  if (levels.kind === "pair_path") {
+    const { priorVariance, confinement, saturation } = levels;
+    const inverse = saturation ? saturation ** -2 : 0;
+    rows.set([0, 1, 1, 1 / priorVariance, confinement[K - 1], inverse]);
+  }
   for (let k = 0; k < K; k++) {
     const eta = keptVelocity(path, k, dimension);
     rows.set(
