@@ -12,7 +12,7 @@ import { readReference } from "../src/io/samples.ts";
 import type { MintModel } from "../src/mint/model.ts";
 import { RunJobs } from "../src/run/jobs.ts";
 import { silent } from "../src/run/progress.ts";
-import { backward, forward, priorWeights, priorWeightsAt } from "../src/run/session.ts";
+import { backward, forward, priorSamples, priorWeightsAt } from "../src/run/session.ts";
 import { trainJulep, trainMint } from "../src/run/stages.ts";
 import { exactValues } from "../src/sampling/exact.ts";
 import { essFromReference } from "../src/sampling/diagnostics.ts";
@@ -106,7 +106,8 @@ for (const [name, change] of rows) {
   const drawn = await forward(sampler, samples, c.julep.steps, seed);
   const { ess, standardError } = effectiveSampleSizeWithError(drawn.logWeights);
   const { logZ, standardError: logZError } = logPartitionFunction(drawn.logWeights);
-  const prior = effectiveSampleSizeWithError(await priorWeights(sampler, samples, seed)).ess;
+  const prior =
+    effectiveSampleSizeWithError((await priorSamples(sampler, samples, seed)).logWeights).ess;
   let [fromTarget, priorFromTarget] = ["", ""];
   if (reference) {
     const back = await backward(sampler, reference, c.julep.steps, seed);

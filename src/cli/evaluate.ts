@@ -10,7 +10,13 @@ import {
   withDefault,
 } from "@optique/core";
 import { interruptible } from "./interrupt.ts";
-import { countOption, machineOptions, pathOption, runArgument } from "./options.ts";
+import {
+  countOption,
+  machineOptions,
+  moleculeOptions,
+  pathOption,
+  runArgument,
+} from "./options.ts";
 import { printData, table } from "./output.ts";
 import { displayProgress } from "./progress.ts";
 
@@ -33,6 +39,7 @@ export const evaluateCommand = command(
       description: message`The same figures without the network, at its best step size`,
     }),
     json: option("--json", { description: message`One JSON object on standard output` }),
+    ...moleculeOptions(),
     ...machineOptions(),
   }),
   { description: message`ESS, log Z and averages of a trained run, with standard errors` },
@@ -40,12 +47,13 @@ export const evaluateCommand = command(
 
 /** Prints the report: data on standard output, warnings on standard error. */
 export async function runEvaluate(options: InferValue<typeof evaluateCommand>): Promise<number> {
-  const { dir, json, command: _, ...rest } = options;
+  const { dir, json, command: _, chirality, phi, psi, ...rest } = options;
+  const molecule = { chirality, phi, psi };
   const progress = displayProgress();
   const { evaluateRun } = await import("../run/evaluate.ts");
   const report = await interruptible(
     "stopping",
-    (signal) => evaluateRun(dir, { ...rest, signal, progress }),
+    (signal) => evaluateRun(dir, { ...rest, molecule, signal, progress }),
   );
   if (json) {
     printData(JSON.stringify(report, null, 2));

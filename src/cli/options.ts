@@ -88,6 +88,64 @@ export function temperatureOption() {
   });
 }
 
+/** `flag A,B,C,D`: four atoms counted from 1. */
+function torsionOption(flag: "--phi" | "--psi") {
+  const parser: ValueParser<"sync", number[]> = {
+    mode: "sync",
+    metavar: "A,B,C,D",
+    placeholder: [1, 2, 3, 4],
+    parse(input) {
+      const value = input.split(",").map((word) =>
+        /^[1-9]\d{0,8}$/.test(word) ? Number(word) : NaN
+      );
+      if (value.length === 4 && new Set(value).size === 4 && !value.some(Number.isNaN)) {
+        return { success: true, value };
+      }
+      return {
+        success: false,
+        error: sentence(
+          `${flag} must be four different atoms counted from 1, as in 5,7,9,15, got ${
+            quoted(input)
+          }`,
+        ),
+      };
+    },
+    format: (value) => value.join(","),
+  };
+  return optional(
+    option(flag, parser, {
+      description: sentence(
+        `Molecules: atoms of ${flag.slice(2)}, counted from 1; found from the bonds by default`,
+      ),
+      errors,
+    }),
+  );
+}
+
+/** `--chirality`, `--phi`, `--psi`: what is sampled and looked at of a molecule. */
+export function moleculeOptions() {
+  const modes = ["keep", "both", "fold"] as const;
+  return {
+    chirality: optional(option(
+      "--chirality",
+      choice(modes, {
+        errors: {
+          invalidChoice: (input) =>
+            sentence(`--chirality must be ${modes.join(", ")}, got ${quoted(input)}`),
+        },
+      }),
+      {
+        description: sentence(
+          "Molecules: keep the given handedness; both; fold: mirror images shown as the given one",
+        ),
+        errors,
+      },
+    )),
+    phi: torsionOption("--phi"),
+    psi: torsionOption("--psi"),
+  };
+}
+
 /** `flag PATH`. */
 export function pathOption(
   flag: Flag,

@@ -2,7 +2,14 @@
 import { command, constant, type InferValue, message, object, optional } from "@optique/core";
 import { ensureWritableFile } from "../io/atomic.ts";
 import { interruptible } from "./interrupt.ts";
-import { countOption, machineOptions, pathOption, runArgument, seedOption } from "./options.ts";
+import {
+  countOption,
+  machineOptions,
+  moleculeOptions,
+  pathOption,
+  runArgument,
+  seedOption,
+} from "./options.ts";
 import { printData, table } from "./output.ts";
 import { displayProgress } from "./progress.ts";
 
@@ -18,6 +25,7 @@ export const sampleCommand = command(
     ),
     steps: optional(countOption("--steps", "Steps per trajectory; as trained by default")),
     seed: seedOption("What the draws are keyed by; the run's seed by default"),
+    chirality: moleculeOptions().chirality,
     ...machineOptions(),
   }),
   { description: message`Draw exactly weighted samples from a trained run` },
@@ -25,14 +33,26 @@ export const sampleCommand = command(
 
 /** Draws and writes the samples. */
 export async function runSample(options: InferValue<typeof sampleCommand>): Promise<number> {
-  const { dir, samples, out, resample, steps, seed, workers, backend } = options;
+  const { dir, samples, out, resample, steps, seed, chirality, workers, backend } = options;
+  const molecule = { chirality };
   await ensureWritableFile(out);
   const progress = displayProgress();
   const { sampleRun } = await import("../run/draw.ts");
   const summary = await interruptible(
     "stopping; nothing is written",
     (signal) =>
-      sampleRun(dir, { samples, out, resample, steps, seed, workers, backend, signal, progress }),
+      sampleRun(dir, {
+        samples,
+        out,
+        resample,
+        steps,
+        seed,
+        molecule,
+        workers,
+        backend,
+        signal,
+        progress,
+      }),
   );
   printData(table(summary));
   return 0;

@@ -18,7 +18,14 @@ import { presetNames } from "../config/presets.ts";
 import type { RunConfig } from "../config/config.ts";
 import { InputError } from "../errors.ts";
 import { interruptible } from "./interrupt.ts";
-import { machineOptions, pathOption, seedOption, sentence, temperatureOption } from "./options.ts";
+import {
+  machineOptions,
+  moleculeOptions,
+  pathOption,
+  seedOption,
+  sentence,
+  temperatureOption,
+} from "./options.ts";
 import { printData, table } from "./output.ts";
 import { displayProgress } from "./progress.ts";
 
@@ -54,6 +61,7 @@ export const trainCommand = command(
     dropConstraints: option("--drop-constraints", {
       description: message`With --coordinates: leave constraints of a System out`,
     }),
+    ...moleculeOptions(),
     resume: option("--resume", {
       description: message`Go on from the last checkpoint in TARGET`,
     }),
@@ -79,6 +87,9 @@ export async function runTrain(options: InferValue<typeof trainCommand>): Promis
       "--set": set[0],
       "--overwrite": overwrite || undefined,
       "--coordinates": options.coordinates,
+      "--chirality": options.chirality,
+      "--phi": options.phi,
+      "--psi": options.psi,
     };
     for (const [flag, given] of Object.entries(own)) {
       if (given === undefined) continue;
@@ -96,7 +107,9 @@ export async function runTrain(options: InferValue<typeof trainCommand>): Promis
   }
   if (out === undefined) throw new InputError("train needs --out DIR, the folder of the run");
   const overrides = seed === undefined ? set : [...set, `seed=${seed}`];
-  const config = await configOf(options, overrides);
+  const { withMolecule } = await import("../run/chirality.ts");
+  const { chirality, phi, psi } = options;
+  const config = withMolecule(await configOf(options, overrides), { chirality, phi, psi }, target);
   const { train } = await import("../run/train.ts");
   const summary = await interruptible(
     NOTICE,

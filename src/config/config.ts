@@ -302,6 +302,24 @@ export interface InternalConfig {
   stepSize: number;
 }
 
+/** What is told about a molecule beside its energy: which handedness is sampled, what is looked at. */
+export interface MoleculeRunConfig {
+  /**
+   * "keep": the given handedness is the target; "both": every handedness; "fold": every handedness,
+   * mirror images shown folded onto the given one (src/sampling/chirality.ts, where log Z is told).
+   * "auto": keep in internal coordinates, whose prior holds one handedness, both for other methods.
+   */
+  chirality: "auto" | "keep" | "both" | "fold";
+  /**
+   * Geometry of the handedness given, (N, 3) in nm, flat; null: internal.reference, or that of the
+   * named molecule.
+   */
+  reference: number[] | null;
+  /** Four atoms each, counted from 1; null: found from names and bonds (molecule/backbone.ts). */
+  phi: number[] | null;
+  psi: number[] | null;
+}
+
 export interface RunConfig {
   /** Version of this layout. */
   version: 1;
@@ -319,4 +337,6 @@ export interface RunConfig {
   chains?: ChainsConfig;
   /** In place of `mint` and `julep`; molecules only. */
   internal?: InternalConfig | null;
+  /** Molecules only. */
+  molecule?: MoleculeRunConfig;
 }

@@ -91,8 +91,9 @@ function baseOf(value: Fields, path: string): Fields {
     const base = preset(name);
     // A file that changes the kind of system leaves behind what only the preset's kind has.
     const kind = isFields(value.system) ? value.system.kind : base.system.kind;
-    const { internal, ...rest } = base;
-    return kind === "molecule" && internal ? { ...rest, internal } : rest;
+    const { internal, molecule, ...rest } = base;
+    if (kind !== "molecule") return rest;
+    return { ...rest, ...(internal ? { internal } : {}), ...(molecule ? { molecule } : {}) };
   }
   if (name !== "custom") {
     throw new InputError(

@@ -90,6 +90,7 @@ const molecule = (preset: string, solvent: "none" | "obc1"): RunConfig => ({
   mint: { ...mint, components: 0, broad: { weight: 1, scale: 0.2 }, iterations: 0 },
   julep,
   internal: { ...internalDefaults },
+  molecule: { chirality: "auto", reference: null, phi: null, psi: null },
 });
 
 const presets: Record<string, () => RunConfig> = {

@@ -234,6 +234,18 @@ const internal = object({
   stepSize: positive(),
 });
 
+const fourAtoms = () => {
+  const what = "four atoms counted from 1, as in [5,7,9,15], or null";
+  return z.union([z.null(), z.array(z.int(what).min(1, what), what).length(4, what)], what);
+};
+
+const moleculeRun = object({
+  chirality: oneOf("auto", "keep", "both", "fold"),
+  reference: z.union([z.null(), z.array(finite())], "a list of numbers or null"),
+  phi: fourAtoms(),
+  psi: fourAtoms(),
+});
+
 const chains = object({
   chains: multipleOf4(4),
   leapfrogs: count(1),
@@ -257,6 +269,7 @@ const runConfig: z.ZodType<RunConfig> = object({
   path: path.optional(),
   chains: chains.optional(),
   internal: z.union([z.null(), internal], "an object or null").optional(),
+  molecule: moleculeRun.optional(),
 }).superRefine((config, context) => {
   for (const [path, message] of contradictions(config)) {
     context.addIssue({ code: "custom", path: path.split("."), message, params: { whole: true } });
@@ -299,6 +312,9 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
   }
   if (config.internal && system.kind !== "molecule") {
     yield ["internal", `is for molecules, system.kind is ${system.kind}`];
+  }
+  if (config.molecule && system.kind !== "molecule") {
+    yield ["molecule", `is for molecules, system.kind is ${system.kind}`];
   }
   if (config.path && system.kind !== "lennard_jones" && config.path.stepSize === null) {
     yield ["path.stepSize", `must be a number > 0 for ${system.kind}, got null`];

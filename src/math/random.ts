@@ -26,6 +26,8 @@ export const Stream = {
   islandResample: 19,
   islandMove: 20,
   tune: 24,
+  histogram: 25,
+  mirror: 26,
 } as const;
 export type Stream = (typeof Stream)[keyof typeof Stream];
 

@@ -92,6 +92,15 @@ export interface Figures {
   readonly sampleSeconds?: number;
 }
 
+/** Histograms of (φ, ψ) of one residue, to be shown side by side on one scale. */
+export interface RamachandranPicture {
+  readonly title: string;
+  /** Along each angle. */
+  readonly bins: number;
+  /** Probability of bins × bins cells of [−π, π)², φ fastest. */
+  readonly panels: readonly { readonly name: string; readonly histogram: Float64Array }[];
+}
+
 export interface ReportInput {
   readonly config: RunConfig;
   /** The system's canonical line and its hash. */
@@ -123,6 +132,8 @@ export interface ReportInput {
   readonly mintAlone?: Figures;
   readonly exact?: ExactValues | null;
   readonly identities?: Identities;
+  /** Molecules with backbone torsions. */
+  readonly ramachandran?: readonly RamachandranPicture[];
   /** From `warnings()`. Undefined: not looked for. */
   readonly warnings?: readonly string[];
 }

@@ -14,6 +14,7 @@ import type { PathModel } from "../path/model.ts";
 import type { MintTrainingState } from "../mint/train.ts";
 import { createSystem } from "../systems/create.ts";
 import { VERSION } from "../version.ts";
+import type { StageSeconds } from "./cost.ts";
 import { pack, unpack } from "./state.ts";
 
 export const files = {
@@ -58,6 +59,8 @@ export interface InternalStage {
   readonly model: InternalModel;
   /** Energies and gradients that the minima and the prior took. */
   readonly evaluations: number;
+  /** The same by what they were for. */
+  readonly evaluationsOf?: Readonly<Record<string, number>>;
 }
 
 /** What "training" is for a path: its levels, and the pair flow's fit where there is one. */
@@ -163,7 +166,7 @@ export async function readRunConfig(dir: string): Promise<RunConfig> {
 export async function openRun(
   dir: string,
   note?: (line: string) => void,
-): Promise<{ config: RunConfig; state: TrainingState; trainSeconds: number }> {
+): Promise<{ config: RunConfig; state: TrainingState } & Timing> {
   const config = await readRunConfig(dir);
   const state = await loadTraining(dir, config, note);
   if (!state || state.stage !== "done") {
@@ -173,16 +176,22 @@ export async function openRun(
   }
   const estimated = normaliserLine(state.mint);
   if (estimated) note?.(estimated);
-  return { config, state, trainSeconds: (await readTiming(dir)).trainSeconds };
+  return { config, state, ...await readTiming(dir) };
 }
 
-/** Seconds spent in training so far, all sessions together; 0 when not known. */
-export async function readTiming(dir: string): Promise<{ trainSeconds: number }> {
+/** Seconds spent in training so far, all sessions together, in all and by stage. */
+export interface Timing {
+  readonly trainSeconds: number;
+  readonly stageSeconds: StageSeconds;
+}
+
+/** What timing.json says; zero when not known. */
+export async function readTiming(dir: string): Promise<Timing> {
   try {
-    const value = JSON.parse(await Deno.readTextFile(files.timing(dir)));
-    return { trainSeconds: Number(value.trainSeconds) || 0 };
+    const { trainSeconds, stageSeconds } = JSON.parse(await Deno.readTextFile(files.timing(dir)));
+    return { trainSeconds: Number(trainSeconds) || 0, stageSeconds: stageSeconds ?? {} };
   } catch {
-    return { trainSeconds: 0 };
+    return { trainSeconds: 0, stageSeconds: {} };
   }
 }
 

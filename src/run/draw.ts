@@ -1,15 +1,19 @@
 /** `sample`: weighted samples of a trained run to a .npz that numpy.load reads. */
 import type { BackendChoice } from "../backends/select.ts";
+import type { MoleculeRunConfig } from "../config/config.ts";
 import { InputError } from "../errors.ts";
 import type { PdbAtoms } from "../io/pdb.ts";
 import { writeSamples } from "../io/samples.ts";
 import { isTrajectory, writeTrajectory } from "../io/trajectory.ts";
+import { type ChiralityFigures, chiralityFigures } from "../sampling/chirality.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import { systematicResample } from "../sampling/resample.ts";
 import { createSystem } from "../systems/create.ts";
 import { elementSymbol } from "../systems/molecule/elements.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
+import { withMolecule } from "./chirality.ts";
+import { evaluationsPerSample } from "./cost.ts";
 import { openRun } from "./directory.ts";
 import { type ForwardFigures, forwardFigures } from "./figures.ts";
 import { RunJobs } from "./jobs.ts";
@@ -31,6 +35,8 @@ export interface SampleOptions {
   readonly steps?: number;
   /** The run's seed by default. */
   readonly seed?: number;
+  /** In place of the run's own settings of a molecule. */
+  readonly molecule?: Partial<MoleculeRunConfig>;
   readonly workers?: number;
   readonly backend: BackendChoice;
   readonly signal?: AbortSignal;
@@ -43,7 +49,10 @@ export interface SampleSummary extends ForwardFigures {
   readonly hash: string;
   readonly seed: number;
   readonly steps: number;
+  readonly energyEvaluationsPerSample: number;
   readonly sampleSeconds: number;
+  /** Molecules with stereocentres. */
+  readonly chirality?: ChiralityFigures;
   /** Of `resample`: samples written, and how many of them differ. */
   readonly resampled?: { readonly written: number; readonly distinct: number };
 }
@@ -55,7 +64,8 @@ export async function sampleRun(dir: string, options: SampleOptions): Promise<Sa
 
 async function sampleOnPool(dir: string, options: SampleOptions): Promise<SampleSummary> {
   const { progress = silent, samples, out } = options;
-  const { config, state } = await openRun(dir, (line) => progress.note(line));
+  const { config: trained, state } = await openRun(dir, (line) => progress.note(line));
+  const config = withMolecule(trained, options.molecule, dir);
   const system = createSystem(config.system);
   const seed = options.seed ?? config.seed;
   const steps = stepsOf(config, options.steps);
@@ -79,7 +89,11 @@ async function sampleOnPool(dir: string, options: SampleOptions): Promise<Sample
     seed,
     steps,
     ...forwardFigures(system, drawn),
+    energyEvaluationsPerSample: evaluationsPerSample(drawn, steps),
     sampleSeconds: drawn.seconds,
+    chirality: sampler.chirality && system instanceof Molecule
+      ? chiralityFigures(drawn, sampler.chirality, system.forces.forceField.atoms.names)
+      : undefined,
     resampled: chosen ? { written: chosen.length, distinct: new Set(chosen).size } : undefined,
   };
 }

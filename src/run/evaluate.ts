@@ -2,7 +2,7 @@
 import type { BackendChoice } from "../backends/select.ts";
 import { readReference } from "../io/samples.ts";
 import type { PathCost } from "../backends/backend.ts";
-import type { RunConfig } from "../config/config.ts";
+import type { MoleculeRunConfig } from "../config/config.ts";
 import { methodOf } from "../config/methods.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { encodeNpy } from "../io/npy.ts";
@@ -19,7 +19,9 @@ import { type NormaliserFigures, normaliserFigures } from "../mint/families.ts";
 import { missesLabellings } from "../mint/permutations.ts";
 import { createSystem } from "../systems/create.ts";
 import type { System } from "../systems/system.ts";
-import { files, openRun, type TrainingState, writeJson } from "./directory.ts";
+import { withMolecule } from "./chirality.ts";
+import { evaluationsPerSample, type StageSeconds, timed, trainEvaluations } from "./cost.ts";
+import { files, openRun, writeJson } from "./directory.ts";
 import {
   type ForwardFigures,
   forwardFigures,
@@ -28,13 +30,14 @@ import {
 } from "./figures.ts";
 import { RunJobs } from "./jobs.ts";
 import { startPool, survivingGpu } from "./machine.ts";
+import { type MoleculeFigures, moleculeFigures } from "./molecule_figures.ts";
 import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
 import {
   backward,
   forward,
   ownBuffer,
-  priorWeights,
+  priorSamples,
   priorWeightsAt,
   samplerOf,
   stepsOf,
@@ -53,6 +56,8 @@ export interface EvaluateOptions {
   /** In place of a reference: own samples, resampled and moved on by HMC. */
   readonly buffer?: boolean;
   readonly control: boolean;
+  /** In place of the run's own settings of a molecule. */
+  readonly molecule?: Partial<MoleculeRunConfig>;
   readonly workers?: number;
   readonly backend: BackendChoice;
   readonly signal?: AbortSignal;
@@ -85,6 +90,8 @@ export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures
   energyEvaluationsPerSample: number;
   /** Evaluations of training: gradients and energies of all iterations or fits. */
   trainEvaluations?: number;
+  /** Those of a molecule's prior, by what they were for. */
+  trainEvaluationsOf?: Readonly<Record<string, number>>;
   /** The reference is the run's own buffer. */
   buffer?: boolean;
   /** Chains: the file that `evaluate` wrote their states to. */
@@ -94,9 +101,14 @@ export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures
   exactMeanPairDistance?: number;
   trainSeconds: number;
   sampleSeconds: number;
+  /** Wall clock of training and of this evaluation, by stage. */
+  trainStageSeconds?: StageSeconds;
+  stageSeconds: StageSeconds;
   /** Not for chains. */
   prior?: PriorFigures;
   identities: Identities;
+  /** Molecules: handedness, Ramachandran histograms. */
+  molecule?: MoleculeFigures;
   control?: ForwardFigures & Partial<ReferenceFigures> & { stepSizes: number[] };
   warnings: string[];
 }
@@ -110,11 +122,13 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
 }
 
 async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<EvaluateReport> {
-  const { progress = silent, signal, samples } = options;
-  const { config, state, trainSeconds } = await openRun(
+  const { signal, samples } = options;
+  const { progress, seconds } = timed(options.progress ?? silent);
+  const { config: trained, state, trainSeconds, stageSeconds: trainStageSeconds } = await openRun(
     dir,
     (line) => progress.note(line),
   );
+  const config = withMolecule(trained, options.molecule, dir);
   const system = createSystem(config.system);
   const method = methodOf(config);
   if (options.control && method !== "julep") {
@@ -157,9 +171,8 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
   const figures = forwardFigures(system, drawn);
   const perSeed = sets.map((set) => forwardFigures(system, set));
   const known = exactValues(config.system);
-  const prior = drawn.chains
-    ? new Float64Array(0)
-    : await priorWeights(sampler, samples, config.seed);
+  const priorDrawn = drawn.chains ? undefined : await priorSamples(sampler, samples, config.seed);
+  const prior = priorDrawn?.logWeights ?? new Float64Array(0);
   const priorLogZ = logPartitionFunction(prior);
   const moments = identities(
     system,
@@ -167,6 +180,12 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
     drawn.chains ? null : drawn.logWeights,
     identitySamples(system.particles * system.dimension),
   );
+  const molecule = moleculeFigures(config, system, {
+    drawn,
+    prior: priorDrawn,
+    reference: options.buffer ? undefined : back ?? undefined,
+    chirality: sampler.chirality ?? null,
+  });
   const report: EvaluateReport = {
     system: system.name,
     definition: system.definition,
@@ -179,10 +198,9 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
     seeds,
     essPerSeed: perSeed.map((f) => f.ess),
     logZPerSeed: perSeed.map((f) => f.logZ),
-    energyEvaluationsPerSample: drawn.cost
-      ? (drawn.cost.gradients + drawn.cost.energies) / drawn.energies.length
-      : steps + 1,
+    energyEvaluationsPerSample: evaluationsPerSample(drawn, steps),
     trainEvaluations: trainEvaluations(config, state),
+    trainEvaluationsOf: state.internal?.evaluationsOf,
     ...(options.buffer ? { buffer: true } : {}),
     ...figures,
     ...(back ? referenceFigures(system, drawn, back) : {}),
@@ -195,6 +213,8 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
       : {}),
     trainSeconds,
     sampleSeconds: drawn.seconds,
+    trainStageSeconds,
+    stageSeconds: {}, // at the end
     ...(drawn.chains ? {} : {
       prior: {
         ess: effectiveSampleSize(prior),
@@ -204,6 +224,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
       },
     }),
     identities: moments,
+    molecule: molecule?.figures,
     warnings: warnings({
       logWeights: drawn.logWeights,
       logWeightsFromReference: drawn.chains ? undefined : back?.logWeights,
@@ -245,11 +266,13 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
       stepSizes: [...model.logStepSize].map(Math.exp),
     };
   }
+  report.stageSeconds = seconds();
   await writeJson(files.evaluation(dir), report);
   await writeReport(dir, config, system, state, {
     drawn,
     backward: back ?? undefined,
     priorLogWeights: prior,
+    ramachandran: molecule?.pictures,
     evaluation: report,
   });
   return report;
@@ -266,16 +289,6 @@ function thin(reference: Float64Array, system: System, count: number): Float64Ar
     out.set(reference.subarray(s * size, (s + 1) * size), k * size);
   }
   return out;
-}
-
-/** Gradients of all training trajectories, or evaluations of the flow's fit. */
-function trainEvaluations(config: RunConfig, state: TrainingState): number | undefined {
-  if (state.path) return state.path.evaluations;
-  if (state.internal) return state.internal.evaluations;
-  if (config.chains) return 0;
-  const { mint, julep } = config;
-  const stage1 = mint.iterations * mint.samples;
-  return state.julep ? stage1 + state.julep.iteration * julep.samples * (julep.steps + 1) : stage1;
 }
 
 /** One set of several; chains of several seeds become one set of more chains. */
@@ -310,6 +323,9 @@ function joinedExtras(sets: readonly WeightedSamples[], system: System): Partial
       energies: sum((c) => c.energies),
       flowPasses: sum((c) => c.flowPasses),
     };
+  }
+  if (sets[0].handedness) {
+    extras.handedness = Int8Array.from(sets.flatMap((s) => [...s.handedness!]));
   }
   if (sets[0].islands) extras.islands = sets.flatMap((s) => s.islands ?? []);
   const [{ chains: first }] = sets;

@@ -53,7 +53,11 @@ export function makeInternal(
   const start = new Float64Array(coordinates.size);
   coordinates.fromCartesian(reference, start);
   const { starts, descentSteps: steps } = config;
+  progress.stage("Minima", starts);
   const minima = findMinima(energy, start, soft, { seed, starts, steps, range: RANGE });
+  progress.update(starts, { minima: minima.length });
+  progress.end();
+  const searched = energy.evaluations;
   if (minima.length === 0) throw new InputError("internal.starts: no start could be minimised");
   progress.note(`${minima.length} minima from ${starts} starts, ${energy.evaluations} evaluations`);
   const grid = config.prior === "torsion_grid" ||
@@ -79,7 +83,8 @@ export function makeInternal(
   } else prior = laplaceModel(energy, minima);
   const { levels, leapfrogs, stepSize } = config;
   const model: InternalModel = { reference, prior, levels, leapfrogs, stepSize };
-  return { model, evaluations: energy.evaluations };
+  const evaluationsOf = { minima: searched, prior: energy.evaluations - searched };
+  return { model, evaluations: energy.evaluations, evaluationsOf };
 }
 
 function referenceOf({ config, particles }: Molecule, { reference }: InternalConfig): Float64Array {

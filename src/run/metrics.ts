@@ -1,15 +1,18 @@
 /** The figures that training itself ends with: the prior alone and the transport, at a modest n. */
 import type { RunConfig } from "../config/config.ts";
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
+import type { RamachandranPicture } from "../report/input.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import { exactValues } from "../sampling/exact.ts";
 import type { System } from "../systems/system.ts";
 import type { ExecutorPool } from "../workers/pool.ts";
 import type { TrainingState } from "./directory.ts";
+import { evaluationsPerSample, type StageSeconds, trainEvaluations } from "./cost.ts";
 import { type ForwardFigures, forwardFigures } from "./figures.ts";
 import type { RunJobs } from "./jobs.ts";
+import { type MoleculeFigures, moleculeFigures } from "./molecule_figures.ts";
 import type { Progress } from "./progress.ts";
-import { forward, priorWeights, samplerOf, stepsOf } from "./session.ts";
+import { forward, priorSamples, samplerOf, stepsOf } from "./session.ts";
 
 export interface Metrics extends ForwardFigures {
   readonly system: string;
@@ -23,7 +26,15 @@ export interface Metrics extends ForwardFigures {
   readonly mintEss: number;
   readonly mintLogZ: number;
   readonly exactLogZ?: number;
+  readonly energyEvaluationsPerSample: number;
+  /** Gradients and energies of training; of a molecule's prior also by what they were for. */
+  readonly trainEvaluations?: number;
+  readonly trainEvaluationsOf?: Readonly<Record<string, number>>;
+  /** Molecules: handedness, Ramachandran histograms. */
+  readonly molecule?: MoleculeFigures;
   readonly trainSeconds: number;
+  /** Wall clock of training by stage. */
+  readonly stageSeconds: StageSeconds;
 }
 
 /** Seed apart from the run's own: its first samples are the user's. */
@@ -37,8 +48,12 @@ export async function measure(
   pool: ExecutorPool,
   progress: Progress,
 ): Promise<{
-  metrics: Omit<Metrics, "trainSeconds">;
-  input: { drawn: WeightedSamples; priorLogWeights: Float64Array };
+  metrics: Omit<Metrics, "trainSeconds" | "stageSeconds">;
+  input: {
+    drawn: WeightedSamples;
+    priorLogWeights: Float64Array;
+    ramachandran?: readonly RamachandranPicture[];
+  };
 }> {
   const sampler = samplerOf(config, system, state, jobs, progress);
   const steps = stepsOf(config, undefined);
@@ -47,7 +62,10 @@ export async function measure(
   const networkOfFew = system.particles <= 8 && !config.path && !config.chains;
   const samples = networkOfFew ? 10_000 : 1_000;
   const drawn = await forward(sampler, samples, steps, seed, "Checking");
-  const priorLogWeights = await priorWeights(sampler, samples, seed);
+  const prior = await priorSamples(sampler, samples, seed);
+  const priorLogWeights = prior.logWeights;
+  const { chirality = null } = sampler;
+  const molecule = moleculeFigures(config, system, { drawn, prior, chirality });
   const known = exactValues(config.system);
   return {
     metrics: {
@@ -62,7 +80,11 @@ export async function measure(
       mintEss: effectiveSampleSize(priorLogWeights),
       mintLogZ: logPartitionFunction(priorLogWeights).logZ,
       exactLogZ: known?.exact ? known.logZ.value : undefined,
+      energyEvaluationsPerSample: evaluationsPerSample(drawn, steps),
+      trainEvaluations: trainEvaluations(config, state),
+      trainEvaluationsOf: state.internal?.evaluationsOf,
+      molecule: molecule?.figures,
     },
-    input: { drawn, priorLogWeights },
+    input: { drawn, priorLogWeights, ramachandran: molecule?.pictures },
   };
 }

@@ -97,6 +97,7 @@ export async function moleculeConfig(file: string, options: MoleculeRun): Promis
       forceField,
     },
     internal: { ...internal!, reference },
+    molecule: { ...rest.molecule!, reference },
   };
 }
 

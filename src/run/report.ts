@@ -3,7 +3,7 @@ import type { RunConfig } from "../config/config.ts";
 import { methodOf } from "../config/methods.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { averagedJulep } from "../julep/train.ts";
-import type { ReportInput } from "../report/input.ts";
+import type { RamachandranPicture, ReportInput } from "../report/input.ts";
 import { renderPicture } from "../report/picture.ts";
 import { renderReport } from "../report/report.ts";
 import { exactValues } from "../sampling/exact.ts";
@@ -19,6 +19,7 @@ export interface RunReport {
   readonly drawn: WeightedSamples;
   readonly backward?: WeightedSamples;
   readonly priorLogWeights: Float64Array;
+  readonly ramachandran?: readonly RamachandranPicture[];
   readonly metrics?: Metrics;
   readonly evaluation?: EvaluateReport;
 }
@@ -31,7 +32,7 @@ export async function writeReport(
   config: RunConfig,
   system: System,
   state: TrainingState,
-  { drawn, backward, priorLogWeights, metrics, evaluation }: RunReport,
+  { drawn, backward, priorLogWeights, ramachandran, metrics, evaluation }: RunReport,
 ): Promise<void> {
   const size = system.particles * system.dimension;
   const first = (x: Float32Array) => x.subarray(0, PLOTTED * size);
@@ -92,6 +93,7 @@ export async function writeReport(
     },
     exact: exactValues(config.system),
     identities: evaluation?.identities,
+    ramachandran,
     warnings: evaluation?.warnings,
   };
   await writeFileAtomic(files.report(out), renderReport(input));

@@ -7,10 +7,17 @@ import type { JulepModel } from "../julep/model.ts";
 import type { MintModel } from "../mint/model.ts";
 import type { InternalModel } from "../path/internal_sampler.ts";
 import type { PathModel } from "../path/model.ts";
+import {
+  backwardShift,
+  type Chirality,
+  referenceOf,
+  withChirality,
+} from "../sampling/chirality.ts";
 import { drawBackward, drawForward, type WeightedSamples } from "../sampling/draw.ts";
 import { drawChains, drawIslands, drawPaths, drawPathsBackward } from "../sampling/path_draw.ts";
 import { resampledPositions } from "../sampling/resample.ts";
 import type { System } from "../systems/system.ts";
+import { chiralityOf } from "./chirality.ts";
 import type { TrainingState } from "./directory.ts";
 import type { RunJobs } from "./jobs.ts";
 import { chainStarts } from "./path.ts";
@@ -29,6 +36,8 @@ export interface Sampler {
   /** Islands of Sequential Monte Carlo instead of single paths. */
   readonly resampling?: PathConfig["resampling"];
   readonly chains?: ChainsConfig | null;
+  /** Molecules with stereocentres: which handedness is sampled. */
+  readonly chirality?: Chirality | null;
 }
 
 export function samplerOf(
@@ -48,6 +57,7 @@ export function samplerOf(
     internal: state.internal?.model ?? null,
     resampling: config.path?.resampling ?? null,
     chains: config.chains ?? null,
+    chirality: chiralityOf(config, system),
   };
 }
 
@@ -81,7 +91,7 @@ export async function forward(
   const options = { seed, onProgress: (done: number) => progress.update(done, {}) };
   const drawn = await draw();
   progress.end();
-  return drawn;
+  return sampler.chirality ? withChirality(drawn, system, sampler.chirality, seed) : drawn;
 
   function draw(): Promise<WeightedSamples> {
     const { julep, path, resampling, chains, internal } = sampler;
@@ -106,12 +116,15 @@ export async function forward(
  */
 export async function backward(
   sampler: Sampler,
-  reference: Float64Array,
+  given: Float64Array,
   steps: number,
   seed: number,
   label = "Backward from the reference",
 ): Promise<WeightedSamples> {
-  const { system, jobs, julep, path, mint, progress, internal } = sampler;
+  const { system, jobs, julep, path, mint, progress, internal, chirality } = sampler;
+  const reference = chirality
+    ? referenceOf(given, system.particles * system.dimension, chirality)
+    : given;
   const count = reference.length / (system.particles * system.dimension);
   if (!julep && !path && !internal) {
     const energies = Float64Array.from(
@@ -139,8 +152,11 @@ export async function backward(
     ? await drawPathsBackward(jobs.runPaths(path), system, reference, options)
     : await drawBackward(jobs.runTrajectories(julep!), system, reference, { ...options, steps });
   progress.end();
-  return drawn;
+  return chirality ? shifted(drawn, backwardShift(chirality)) : drawn;
 }
+
+const shifted = (drawn: WeightedSamples, by: number): WeightedSamples =>
+  by === 0 ? drawn : { ...drawn, logWeights: drawn.logWeights.map((w) => w + by) };
 
 /** HMC transitions that a buffer's configurations make. */
 const BUFFER_TRANSITIONS = 60;
@@ -180,17 +196,28 @@ export async function ownBuffer(
   return Float64Array.from(moved.positions);
 }
 
-/** Log-weights of the prior alone, −U − log q, on its own draws or on given (relabelled) samples. */
-export async function priorWeights(
+/** Draws of the prior alone with their log-weights −U − log q. */
+export async function priorSamples(
   sampler: Sampler,
   samples: number,
   seed: number,
-): Promise<Float64Array> {
-  if (sampler.internal) return (await forward(sampler, samples, 0, seed, "Prior")).logWeights;
-  const draw = await sampler.jobs.drawPrior(sampler.mint, seed, 0, samples);
-  return draw.energies.map((u, s) => -u - draw.logDensity[s]);
+): Promise<WeightedSamples> {
+  const { system, jobs, mint, internal, chirality } = sampler;
+  if (internal) return await forward(sampler, samples, 0, seed, "Prior");
+  const start = performance.now();
+  const draw = await jobs.drawPrior(mint, seed, 0, samples);
+  const positions = Float32Array.from(draw.positions);
+  const drawn: WeightedSamples = {
+    positions,
+    priorPositions: positions,
+    energies: draw.energies,
+    logWeights: draw.energies.map((u, s) => -u - draw.logDensity[s]),
+    seconds: (performance.now() - start) / 1000,
+  };
+  return chirality ? withChirality(drawn, system, chirality, seed) : drawn;
 }
 
+/** Log-weights of the prior alone on given (relabelled) samples of the target. */
 export async function priorWeightsAt(
   sampler: Sampler,
   target: WeightedSamples,
@@ -205,7 +232,8 @@ export async function priorWeightsAt(
     Float64Array.from(target.positions),
     count,
   );
-  return target.energies.map((u, s) => -u - logDensity[s]);
+  const shift = sampler.chirality ? backwardShift(sampler.chirality) : 0;
+  return target.energies.map((u, s) => -u - logDensity[s] + shift);
 }
 
 /** Iterations and learning rate that find the best ε(t) of the control from any start. */

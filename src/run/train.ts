@@ -19,6 +19,7 @@ import {
   type TrainingState,
   writeJson,
 } from "./directory.ts";
+import { addSeconds, timed } from "./cost.ts";
 import { makeInternal } from "./internal.ts";
 import { RunJobs } from "./jobs.ts";
 import { askedOf, isGpuFailure, startPool, survivingGpu } from "./machine.ts";
@@ -119,8 +120,9 @@ async function runOnPool(
   state: TrainingState,
   options: TrainOptions,
 ): Promise<TrainSummary> {
-  const { out, signal, progress = silent } = options;
-  const before = (await readTiming(out)).trainSeconds;
+  const { out, signal } = options;
+  const { progress, seconds } = timed(options.progress ?? silent);
+  const before = await readTiming(out);
   const start = performance.now();
   progress.note(`system ${system.definition}`);
   progress.note(`hash ${system.hash}, seed ${config.seed}`);
@@ -130,16 +132,18 @@ async function runOnPool(
     await writeCurve(files.mintCurve(out), state.mintCurve);
     await writeCurve(files.julepCurve(out), state.julepCurve);
     await writeJson(files.timing(out), {
-      trainSeconds: before + (performance.now() - start) / 1000,
+      trainSeconds: before.trainSeconds + (performance.now() - start) / 1000,
+      stageSeconds: addSeconds(before.stageSeconds, seconds()),
     });
   };
   const finished = state.stage === "done";
+  const clocked = { ...options, progress };
   try {
-    if (state.stage === "mint") await mintStage(config, system, state, pool, save, options);
+    if (state.stage === "mint") await mintStage(config, system, state, pool, save, clocked);
     if (state.stage === "julep" && (config.path || config.chains || config.internal)) {
-      await pathStage(config, system, state, pool, options);
+      await pathStage(config, system, state, pool, clocked);
     }
-    if (state.stage === "julep") await julepStage(config, system, state, pool, save, options);
+    if (state.stage === "julep") await julepStage(config, system, state, pool, save, clocked);
   } catch (error) {
     progress.end();
     if (isGpuFailure(error)) await save();
@@ -152,8 +156,7 @@ async function runOnPool(
   if (!finished) await save();
   const jobs = new RunJobs(pool, config.system, signal);
   const { metrics, input } = await measure(config, system, state, jobs, pool, progress);
-  const { trainSeconds } = await readTiming(out);
-  const complete = { ...metrics, trainSeconds };
+  const complete = { ...metrics, ...await readTiming(out) };
   await writeJson(files.metrics(out), complete);
   await writeReport(out, config, system, state, { ...input, metrics: complete });
   progress.note(`wrote ${files.report(out)}`);

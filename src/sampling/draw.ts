@@ -34,6 +34,11 @@ export interface WeightedSamples {
   readonly islands?: readonly Island[];
   /** Chains: their statistics; the samples are equally weighted, logWeights 0. */
   readonly chains?: ChainSummary;
+  /**
+   * Molecules with stereocentres, before any folding (chirality.ts): 1 the given handedness, −1 its
+   * mirror image, 0 neither.
+   */
+  readonly handedness?: Int8Array;
 }
 
 /** Samples in one job: long enough to make dispatch negligible, short enough to show progress. */

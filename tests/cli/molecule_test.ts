@@ -6,6 +6,7 @@ import { encodeNpy } from "../../src/io/npy.ts";
 import { decodePdb } from "../../src/io/pdb.ts";
 import { readSamples } from "../../src/io/samples.ts";
 import { gpuUnavailable } from "../conformance/gpu.ts";
+import { Handedness } from "../../src/systems/molecule/stereo.ts";
 import { forceField, frames, path } from "../molecule/data.ts";
 import { assertRefused, inFolder, mintjulep, trainArgs } from "./command.ts";
 
@@ -87,6 +88,18 @@ Deno.test("molecules and coordinates that cannot be read are refused in one line
       [
         ["train", prmtop, "--out", join(dir, "r"), "--coordinates", other, "--temperature", "-3"],
         /--temperature must be a number of kelvin above 0, got -3/,
+      ],
+      [
+        ["train", "aldp", "--out", join(dir, "r"), "--chirality", "left"],
+        /--chirality must be keep, both, fold, got left/,
+      ],
+      [
+        ["train", "dw4", "--out", join(dir, "r"), "--chirality", "keep"],
+        /--chirality is for molecules, dw4 is none/,
+      ],
+      [
+        ["train", "aldp", "--out", join(dir, "r"), "--phi", "1,2,3"],
+        /--phi must be four different atoms counted from 1, as in 5,7,9,15, got "1,2,3"/,
       ],
       [["energy", "aldp", "--solvent", "water"], /--solvent.*none.*obc1.*obc2/],
     ];
@@ -179,6 +192,31 @@ Deno.test("train, sample and evaluate alanine dipeptide from nothing but the pro
     assert.equal(report.method, "internal");
     assert.ok(Math.abs(report.logZ + 174.3) < 1.5, `${report.logZ}`);
     assert.ok(report.prior.ess > 0.05);
+    assert.equal(report.molecule.chirality.mode, "keep");
+    assert.deepEqual(report.molecule.chirality.stereocentres, ["CA 9"]);
+    assert.deepEqual(report.molecule.ramachandran["ALA 2"].phi, [5, 7, 9, 15]);
+    const { minima, prior } = report.trainEvaluationsOf;
+    assert.equal(minima + prior, report.trainEvaluations);
+    assert.ok(report.trainStageSeconds["Torsion grid"] > 0 && report.stageSeconds.Sampling > 0);
+
+    // The same draws under another convention: log Z and handedness.
+    const handedness = new Handedness(forceField("aldp"), frames("aldp")[0].positions);
+    const under = async (chirality: string) => {
+      const { code, stderr } = await mintjulep(
+        ...["sample", run, ...common, "--out", out, "--chirality", chirality],
+      );
+      assert.equal(code, 0, stderr);
+      const found = await readSamples(out);
+      const shift = found.logWeights[0] - drawn.logWeights[0];
+      const signs = Array.from({ length: 40 }, (_, s) => handedness.of(found.positions, 66 * s));
+      return { shift, mirrored: signs.filter((h) => h === -1).length };
+    };
+    assert.deepEqual(await under("keep"), { shift: 0, mirrored: 0 });
+    const fold = await under("fold"), both = await under("both");
+    assert.equal(fold.mirrored, 0);
+    // Between 8 and 32 of 40 tosses of a coin: a false alarm in 1e4 seeds.
+    assert.ok(both.mirrored >= 8 && both.mirrored <= 32, `${both.mirrored}`);
+    for (const { shift } of [fold, both]) assert.ok(Math.abs(shift - Math.log(2)) < 1e-3);
   });
 });
 

@@ -1,0 +1,147 @@
+/** What is told of molecules beside the figures of any system: handedness and Ramachandran histograms. */
+import type { RunConfig } from "../config/config.ts";
+import type { RamachandranPicture } from "../report/input.ts";
+import { type Chirality, type ChiralityFigures, chiralityFigures } from "../sampling/chirality.ts";
+import type { WeightedSamples } from "../sampling/draw.ts";
+import {
+  type BasinFigures,
+  basins,
+  type Floor,
+  halvesFloor,
+  histogramDivergence,
+  multinomialFloor,
+  RAMACHANDRAN_BINS,
+  ramachandranHistogram,
+  torsionAngles,
+} from "../sampling/ramachandran.ts";
+import { effectiveSampleSize } from "../sampling/weights.ts";
+import { type BackbonePair, chosenPairs } from "../systems/molecule/backbone.ts";
+import { Molecule } from "../systems/molecule/molecule.ts";
+import type { System } from "../systems/system.ts";
+
+/** KL(reference ‖ samples) of the (φ, ψ) histograms, and what two true samples would have. */
+export interface RamachandranComparison extends BasinFigures {
+  readonly samples: number;
+  /** Of the weighted samples. */
+  readonly kl: number;
+  /** Between two samples of one distribution, of the reference's and the samples' effective size. */
+  readonly klFloor: Floor;
+  /** Between random halves of the reference. */
+  readonly klOfHalves: Floor;
+  /** Of the prior, as drawn and weighted. */
+  readonly klPrior: number;
+  readonly klPriorWeighted: number;
+}
+
+export interface RamachandranFigures extends BasinFigures {
+  /** Atoms, counted from 1. */
+  readonly phi: readonly number[];
+  readonly psi: readonly number[];
+  /** Bins along each angle. */
+  readonly bins: number;
+  readonly effectiveSamples: number;
+  readonly reference?: RamachandranComparison;
+}
+
+export interface MoleculeFigures {
+  /** Molecules with stereocentres. */
+  readonly chirality?: ChiralityFigures;
+  /** By residue; mirror images folded onto the given handedness. */
+  readonly ramachandran?: Readonly<Record<string, RamachandranFigures>>;
+}
+
+interface Drawn {
+  readonly drawn: WeightedSamples;
+  /** Draws of the prior alone; not for chains. */
+  readonly prior?: WeightedSamples;
+  /** Target samples that are not the run's own. */
+  readonly reference?: WeightedSamples;
+  readonly chirality: Chirality | null;
+}
+
+/** Undefined for systems that are no molecules. Throws InputError for φ and ψ that are no atoms. */
+export function moleculeFigures(
+  config: RunConfig,
+  system: System,
+  sets: Drawn,
+): { figures: MoleculeFigures; pictures: RamachandranPicture[] } | undefined {
+  if (!(system instanceof Molecule)) return undefined;
+  const { forceField } = system.forces;
+  const { phi = null, psi = null } = config.molecule ?? {};
+  const { drawn, chirality } = sets;
+  const found = chosenPairs(forceField, phi, psi)
+    .map((pair) => ramachandran(pair, system, sets, config.seed));
+  return {
+    figures: {
+      ...(chirality
+        ? { chirality: chiralityFigures(drawn, chirality, forceField.atoms.names) }
+        : {}),
+      ...(found.length === 0
+        ? {}
+        : { ramachandran: Object.fromEntries(found.map((f) => [f.picture.title, f.figures])) }),
+    },
+    pictures: found.map(({ picture }) => picture),
+  };
+}
+
+function ramachandran(
+  { phi, psi, label }: BackbonePair,
+  { particles }: System,
+  { drawn, prior, reference, chirality }: Drawn,
+  seed: number,
+): { figures: RamachandranFigures; picture: RamachandranPicture } {
+  const anglesOf = ({ positions }: WeightedSamples) => {
+    const a = torsionAngles(positions, particles, phi),
+      b = torsionAngles(positions, particles, psi);
+    if (chirality) {
+      for (let s = 0; s < a.length; s++) {
+        if (chirality.handedness.of(positions, 3 * particles * s) !== -1) continue;
+        [a[s], b[s]] = [-a[s], -b[s]];
+      }
+    }
+    return [a, b] as const;
+  };
+  const histogram = (set: WeightedSamples, logWeights: Float64Array | null) =>
+    ramachandranHistogram(...anglesOf(set), logWeights);
+  const logWeights = drawn.chains ? null : drawn.logWeights;
+  const own = histogram(drawn, logWeights);
+  // Draws that left the domain are shown as some geometry that they never had.
+  const asDrawn = prior && histogram(prior, prior.logWeights.map((w) => w === -Infinity ? w : 0));
+  const weighted = prior && histogram(prior, prior.logWeights);
+  const effectiveSamples = drawn.chains
+    ? drawn.chains.energy.effectiveDraws
+    : effectiveSampleSize(drawn.logWeights) * drawn.logWeights.length;
+  const target = reference && histogram(reference, null);
+  const figures: RamachandranFigures = {
+    phi: phi.map((i) => i + 1),
+    psi: psi.map((i) => i + 1),
+    bins: RAMACHANDRAN_BINS,
+    effectiveSamples,
+    ...basins(anglesOf(drawn)[0], logWeights),
+    ...(reference && target
+      ? {
+        reference: {
+          samples: reference.energies.length,
+          ...basins(anglesOf(reference)[0], null),
+          kl: histogramDivergence(target, own),
+          klFloor: multinomialFloor(
+            target,
+            reference.energies.length,
+            Math.max(1, Math.round(effectiveSamples)),
+            seed,
+          ),
+          klOfHalves: halvesFloor(...anglesOf(reference), seed),
+          klPrior: asDrawn ? histogramDivergence(target, asDrawn) : NaN,
+          klPriorWeighted: weighted ? histogramDivergence(target, weighted) : NaN,
+        },
+      }
+      : {}),
+  };
+  const panels = [
+    { name: "reference", histogram: target },
+    { name: "Mint, as drawn", histogram: asDrawn },
+    { name: "Mint, weighted", histogram: weighted },
+    { name: "MintJulep, weighted", histogram: own },
+  ].flatMap(({ name, histogram }) => histogram ? [{ name, histogram }] : []);
+  return { figures, picture: { title: label, bins: RAMACHANDRAN_BINS, panels } };
+}
