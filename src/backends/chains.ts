@@ -4,13 +4,8 @@ import type { ChainsJob, ChainsResult } from "./backend.ts";
 import type { ExactParts } from "./exact.ts";
 import type { PathBackend } from "./population.ts";
 
-/**
- * Warm-up moves log Δ by (acceptance − target)/(1 + t)^0.6 after transition t and ends with the mean of
- * log Δ over its second half (Robbins-Monro with averaging); then Δ is fixed, so that the chain leaves
- * exp(−U) invariant.
- */
-export function runChains(parts: ExactParts, backend: PathBackend, job: ChainsJob): ChainsResult {
-  const { count, draws, thin, warmup } = job;
+/** Throws InputError, in one line, for chains that are none. */
+export function checkChains(job: ChainsJob): void {
   for (
     const [field, least] of [["leapfrogs", 1], ["warmup", 0], ["draws", 1], ["thin", 1]] as const
   ) {
@@ -21,6 +16,16 @@ export function runChains(parts: ExactParts, backend: PathBackend, job: ChainsJo
   if (!(Number.isFinite(job.stepSize) && job.stepSize > 0)) {
     throw new InputError(`chains.stepSize must be a finite number above 0, got ${job.stepSize}`);
   }
+}
+
+/**
+ * Warm-up moves log Δ by (acceptance − target)/(1 + t)^0.6 after transition t and ends with the mean of
+ * log Δ over its second half (Robbins-Monro with averaging); then Δ is fixed, so that the chain leaves
+ * exp(−U) invariant.
+ */
+export function runChains(parts: ExactParts, backend: PathBackend, job: ChainsJob): ChainsResult {
+  const { count, draws, thin, warmup } = job;
+  checkChains(job);
   const size = parts.size;
   const chains = backend.chains(job, job.positions);
   const stepSize = new Float64Array(count).fill(job.stepSize);

@@ -1,21 +1,19 @@
 /** The jobs of path_jobs.ts on a backend's populations; shared by all backends, weights in float64. */
-import { InputError } from "../errors.ts";
 import { gradientsPerSample, levelCount, type PathModel } from "../path/model.ts";
 import { adaptLevels } from "./adapt_levels.ts";
-import {
-  type AdaptLevelsJob,
-  type AdaptLevelsResult,
-  type ChainsJob,
-  type ChainsResult,
-  type FlowFitJob,
-  type FlowFitResult,
-  type IslandJob,
-  type IslandResult,
-  LANES,
-  type PathCost,
-  type PathExecutor,
-  type PathJob,
-  type PathResult,
+import type {
+  AdaptLevelsJob,
+  AdaptLevelsResult,
+  ChainsJob,
+  ChainsResult,
+  FlowFitJob,
+  FlowFitResult,
+  IslandJob,
+  IslandResult,
+  PathCost,
+  PathExecutor,
+  PathJob,
+  PathResult,
 } from "./backend.ts";
 import { runChains } from "./chains.ts";
 import type { ExactParts } from "./exact.ts";
@@ -89,39 +87,11 @@ export class PathJobs implements PathExecutor {
       population.dispose();
     }
     engine.dispose();
-    result.energies.set(this.#parts.targetEnergies(result.positions, count));
-    const density = job.direction === "backward"
-      ? this.#parts.pathPriorLogDensity(result.priorPositions, count)
-      : null;
-    for (let s = 0; s < count; s++) {
-      const w = result.logWeights[s] - result.energies[s] - (density ? density[s] : 0);
-      result.logWeights[s] = Number.isFinite(w) ? w : -Infinity;
-    }
-    if (result.increments) difference(result.increments, result.logWeights, K);
+    weighPaths(this.#parts, job, result, K);
     return result;
   }
 
   island(job: IslandJob): IslandResult {
-    const { population } = job;
-    if (!Number.isSafeInteger(population) || population < 2 * LANES || population % LANES !== 0) {
-      throw new InputError(
-        `population must be a multiple of ${LANES}, at least ${2 * LANES}, got ${population}`,
-      );
-    }
-    if (!(job.threshold >= 0 && job.threshold <= 1)) {
-      throw new InputError(`threshold must be from 0 to 1, got ${job.threshold}`);
-    }
-    const { moves } = job;
-    if (moves) {
-      for (const field of ["transitions", "leapfrogs"] as const) {
-        if (!Number.isSafeInteger(moves[field]) || moves[field] < 1) {
-          throw new InputError(`moves.${field} must be an integer >= 1, got ${moves[field]}`);
-        }
-      }
-      if (!(Number.isFinite(moves.stepFactor) && moves.stepFactor > 0)) {
-        throw new InputError(`moves.stepFactor must be above 0, got ${moves.stepFactor}`);
-      }
-    }
     return runIsland(this.#parts, this.#backend, job);
   }
 
@@ -136,6 +106,27 @@ export class PathJobs implements PathExecutor {
   chains(job: ChainsJob): ChainsResult {
     return runChains(this.#parts, this.#backend, job);
   }
+}
+
+/**
+ * The end of paths in float64: U at the target end, and log-weights W + U (in `result`) become W.
+ * Anything that is not a number weighs nothing.
+ */
+export function weighPaths(
+  parts: ExactParts,
+  { direction, count }: PathJob,
+  result: PathResult,
+  K: number,
+): void {
+  result.energies.set(parts.targetEnergies(result.positions, count));
+  const density = direction === "backward"
+    ? parts.pathPriorLogDensity(result.priorPositions, count)
+    : null;
+  for (let s = 0; s < count; s++) {
+    const w = result.logWeights[s] - result.energies[s] - (density ? density[s] : 0);
+    result.logWeights[s] = Number.isFinite(w) ? w : -Infinity;
+  }
+  if (result.increments) difference(result.increments, result.logWeights, K);
 }
 
 /** Log-weights after each level (K, count) become what each level added; the last row takes W. */

@@ -4,8 +4,9 @@
  * mean weights between resamplings; its exponential is unbiased. Weights in float64.
  */
 import { RandomStream, Stream } from "../math/random.ts";
+import { InputError } from "../errors.ts";
 import { levelCount } from "../path/model.ts";
-import type { IslandJob, IslandResult, PathCost } from "./backend.ts";
+import { type IslandJob, type IslandResult, LANES, type PathCost } from "./backend.ts";
 import type { ExactParts } from "./exact.ts";
 import { pathCost } from "./paths.ts";
 import type { PathBackend } from "./population.ts";
@@ -94,69 +95,139 @@ function islandCost({ population, moves }: IslandJob, path: PathCost, resampled:
   return { ...path, gradients: path.gradients + resampled * population * each };
 }
 
-/** Runs one island. Throws RangeError when no sample keeps any weight. */
+/** Throws InputError, in one line, for an island that is none. */
+export function checkIsland(job: IslandJob): void {
+  const { population } = job;
+  if (!Number.isSafeInteger(population) || population < 2 * LANES || population % LANES !== 0) {
+    throw new InputError(
+      `population must be a multiple of ${LANES}, at least ${2 * LANES}, got ${population}`,
+    );
+  }
+  if (!(job.threshold >= 0 && job.threshold <= 1)) {
+    throw new InputError(`threshold must be from 0 to 1, got ${job.threshold}`);
+  }
+  const { moves } = job;
+  if (moves) {
+    for (const field of ["transitions", "leapfrogs"] as const) {
+      if (!Number.isSafeInteger(moves[field]) || moves[field] < 1) {
+        throw new InputError(`moves.${field} must be an integer >= 1, got ${moves[field]}`);
+      }
+    }
+    if (!(Number.isFinite(moves.stepFactor) && moves.stepFactor > 0)) {
+      throw new InputError(`moves.stepFactor must be above 0, got ${moves.stepFactor}`);
+    }
+  }
+}
+
+/** What an island decides, in float64: weights of the levels, when to resample, log Z. */
+export class IslandRecord {
+  /** log of the product of the mean weights so far. */
+  logZ = 0;
+  readonly #parts: ExactParts;
+  readonly #job: IslandJob;
+  readonly #random: RandomStream;
+  readonly #levels: number;
+  readonly #ess: Float64Array;
+  readonly #spread: Float64Array;
+  readonly #resampled: number[] = [];
+  readonly #ancestors: Int32Array;
+  #before: Float64Array;
+
+  constructor(parts: ExactParts, job: IslandJob) {
+    const n = job.population;
+    this.#parts = parts;
+    this.#job = job;
+    this.#levels = levelCount(parts.path);
+    this.#random = new RandomStream(job.seed, Stream.islandResample, job.island);
+    this.#ess = new Float64Array(this.#levels);
+    this.#spread = new Float64Array(this.#levels);
+    this.#ancestors = Int32Array.from({ length: n }, (_, s) => s);
+    this.#before = new Float64Array(n);
+  }
+
+  /**
+   * Takes the log-weights after a level; levels come in order. Returns the ancestors where the
+   * population is to be resampled there. Throws RangeError when no sample keeps any weight.
+   */
+  weigh(level: number, logWeights: Float64Array): Int32Array | null {
+    const { threshold, island, population: n } = this.#job;
+    const now = populationWeights(logWeights);
+    this.#ess[level] = now.ess;
+    this.#spread[level] = incrementSpread(now.weights, this.#before, logWeights);
+    this.#before = logWeights;
+    // One number a level, used or not, so that the threshold changes no later random number.
+    const offset = this.#random.uniform();
+    if (now.ess >= threshold || level === this.#levels - 1) return null;
+    if (now.ess === 0) {
+      throw new RangeError(`island ${island}: no sample has any weight at level ${level}`);
+    }
+    const chosen = systematicAncestors(now.weights, offset);
+    this.#before = new Float64Array(n);
+    this.#ancestors.set(Int32Array.from(chosen, (s) => this.#ancestors[s]));
+    this.logZ += now.logMean;
+    this.#resampled.push(level);
+    return chosen;
+  }
+
+  /**
+   * The result, from positions at the end and W + U of every sample since the last resampling.
+   *
+   * @param acceptance of every level, (K); empty for underdamped paths
+   */
+  result(
+    positions: Float32Array,
+    accumulated: Float64Array,
+    acceptance: Float64Array,
+  ): IslandResult {
+    const n = this.#job.population;
+    const ancestors = this.#ancestors;
+    const energies = this.#parts.targetEnergies(positions, n);
+    const logWeights = accumulated.map((value, s) => {
+      const w = this.logZ + value - energies[s];
+      return Number.isFinite(w) ? w : -Infinity;
+    });
+    const end = populationWeights(logWeights);
+    const families = new Float64Array(n);
+    for (let s = 0; s < n; s++) families[ancestors[s]] += end.weights[s];
+    const total = families.reduce((a, w) => a + w, 0);
+    return {
+      positions,
+      energies,
+      logWeights,
+      logZ: end.logMean,
+      resampled: Int32Array.from(this.#resampled),
+      ess: this.#ess,
+      spread: this.#spread,
+      ancestors,
+      distinctAncestors: families.reduce((a, w) => a + (w > 0 ? 1 : 0), 0),
+      effectiveAncestors: total ** 2 / families.reduce((a, w) => a + w * w, 0),
+      acceptance,
+      cost: islandCost(this.#job, pathCost(this.#parts.path, n), this.#resampled.length),
+    };
+  }
+}
+
+/** Runs one island. Throws InputError for one that is none, RangeError when no sample keeps any weight. */
 export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJob): IslandResult {
+  checkIsland(job);
   const path = parts.path;
   const K = levelCount(path);
   const n = job.population;
+  const record = new IslandRecord(parts, job);
   const engine = backend.engine(path);
   const population = engine.fromPrior({ seed: job.seed, first: job.island * n, count: n });
-  const random = new RandomStream(job.seed, Stream.islandResample, job.island);
-  const ess = new Float64Array(K);
   const acceptance = new Float64Array(path.kernel === "adjusted" ? K : 0);
-  const resampled: number[] = [];
-  const ancestors = Int32Array.from({ length: n }, (_, s) => s);
-  let logZ = 0;
-  const spread = new Float64Array(K);
-  let before: Float64Array = new Float64Array(n);
   for (let level = 0; level < K; level++) {
     population.advance(level);
     if (acceptance.length) acceptance[level] = population.accepted / n;
-    const after = population.logWeights();
-    const now = populationWeights(after);
-    ess[level] = now.ess;
-    spread[level] = incrementSpread(now.weights, before, after);
-    before = after;
-    // One number a level, used or not, so that the threshold changes no later random number.
-    const offset = random.uniform();
-    if (now.ess >= job.threshold || level === K - 1) continue;
-    if (now.ess === 0) {
-      throw new RangeError(`island ${job.island}: no sample has any weight at level ${level}`);
-    }
-    const chosen = systematicAncestors(now.weights, offset);
-    population.resample(chosen);
-    before = new Float64Array(n);
-    for (let s = 0; s < n; s++) ancestors[s] = ancestors[chosen[s]];
-    logZ += now.logMean;
-    resampled.push(level);
+    const ancestors = record.weigh(level, population.logWeights());
+    if (!ancestors) continue;
+    population.resample(ancestors);
     if (job.moves) population.move(job.moves);
   }
   population.complete();
-  const positions = population.positions();
-  const energies = parts.targetEnergies(positions, n);
-  const logWeights = population.accumulated();
-  for (let s = 0; s < n; s++) {
-    const w = logZ + logWeights[s] - energies[s];
-    logWeights[s] = Number.isFinite(w) ? w : -Infinity;
-  }
+  const result = record.result(population.positions(), population.accumulated(), acceptance);
   population.dispose();
   engine.dispose();
-  const end = populationWeights(logWeights);
-  const families = new Float64Array(n);
-  for (let s = 0; s < n; s++) families[ancestors[s]] += end.weights[s];
-  const total = families.reduce((a, w) => a + w, 0);
-  return {
-    positions,
-    energies,
-    logWeights,
-    logZ: end.logMean,
-    resampled: Int32Array.from(resampled),
-    ess,
-    spread,
-    ancestors,
-    distinctAncestors: families.reduce((a, w) => a + (w > 0 ? 1 : 0), 0),
-    effectiveAncestors: total ** 2 / families.reduce((a, w) => a + w * w, 0),
-    acceptance,
-    cost: islandCost(job, pathCost(path, n), resampled.length),
-  };
+  return result;
 }
