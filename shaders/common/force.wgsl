@@ -31,16 +31,7 @@ fn annealed_force(at: u32, T: u32, lid: u32) -> f32 {
     }
   }
   sync();
-  let clip = schedule[5u * T + 1u + at];
-  if (clip > 0.0) {
-    for (var i = lid; i < N; i += W) {
-      let f = position(FORCE, i) / clip;
-      let factor = 1.0 / sqrt(1.0 + dot(f, f));
-      for (var a = 0u; a < DIM; a++) {
-        work[FORCE + i * DIM + a] *= factor;
-      }
-    }
-  }
+  clip_force(FORCE, schedule[5u * T + 1u + at], lid);
   project(FORCE, DIM, lid);
   return energy;
 }
