@@ -26,3 +26,6 @@ export {
 export {
   diffusionGradient, diffusionPathGradient, diffusionPaths, diffusionScratchBytes,
 } from "./controlled_diffusion";
+export { internalEnergies, internalStart, internalTransitions } from "./internal_path";
+export { internalChainScratch } from "./internal_coordinates";
+export { internalPriorScratch } from "./internal_prior";

@@ -65,6 +65,14 @@ const exclusions: Record<string, { reference?: string; conformance?: string }> =
   egnn_backward: { reference: "second half of egnn", conformance: "in egnn_test.ts" },
   egnn_input: { reference: "part of egnn", conformance: "in controlled_diffusion_test.ts" },
   egnn_layout: { reference: "offsets of egnn", conformance: "in egnn_test.ts" },
+  internal_coordinates: {
+    reference: "the oracle is src/systems/molecule/zmatrix.ts",
+    conformance: "in internal_path_test.ts",
+  },
+  internal_prior: {
+    reference: "the oracles are src/mint/molecule/laplace.ts and torsion_grid.ts",
+    conformance: "in internal_path_test.ts",
+  },
   molecule_geometry: {
     reference: "bonded terms of molecule_energies",
     conformance: "in molecule_energies_test.ts",

@@ -275,7 +275,7 @@ export interface ChainsConfig {
 
 /**
  * Molecules: a prior in internal coordinates, made from the energy alone, and adjusted annealing from
- * it (src/mint/molecule, src/path/internal_path.ts).
+ * it (src/mint/molecule, src/backends/internal_paths.ts).
  */
 export interface InternalConfig {
   /**

@@ -4,33 +4,42 @@ import type { InternalDensity } from "../mint/molecule/gaussian.ts";
 import { InternalEnergy } from "../mint/molecule/internal_energy.ts";
 import type { Molecule } from "../systems/molecule/molecule.ts";
 import { ZMatrix } from "../systems/molecule/zmatrix.ts";
-import { InternalPath } from "./internal_path.ts";
 
 /** Plain data: crosses to workers and is stored with a run. */
 export interface InternalModel {
   /** The geometry that internal coordinates are built from, (N, 3) in nm. */
   readonly reference: Float64Array;
   readonly prior: InternalPrior;
+  /** K ≥ 0; 0 is the prior alone. */
   readonly levels: number;
+  /** t of the levels, rising to 1 (K); absent: equally spaced. */
+  readonly times?: Float64Array;
+  /** Leapfrogs of a transition, ≥ 1; 1 is MALA. Each takes one gradient. */
   readonly leapfrogs: number;
+  /** Time step in whitened coordinates; every transition varies it by ± 20 %. */
   readonly stepSize: number;
+}
+
+/** t of every level, rising to 1. */
+export function levelTimes({ levels, times }: Pick<InternalModel, "levels" | "times">) {
+  return times ?? Float64Array.from({ length: levels }, (_, k) => (k + 1) / levels);
 }
 
 /** log 8π²: rotations, which internal coordinates leave out. */
 export const LOG_ROTATIONS = Math.log(8 * Math.PI ** 2);
 
 export class InternalSampler {
+  readonly model: InternalModel;
   readonly energy: InternalEnergy;
   readonly prior: InternalDensity;
-  readonly path: InternalPath;
   /** The reference geometry and its U. */
   readonly reference: { readonly z: Float64Array; readonly energy: number };
 
   constructor(molecule: Molecule, model: InternalModel) {
+    this.model = model;
     const coordinates = new ZMatrix(molecule.forces.forceField, model.reference);
     this.energy = new InternalEnergy(molecule, coordinates);
     this.prior = internalDensity(this.energy, model.prior);
-    this.path = new InternalPath(this.energy, this.prior, model);
     const z = this.coordinatesOf(model.reference);
     this.reference = { z, energy: molecule.energy(model.reference.slice()) };
   }

@@ -43,6 +43,25 @@ export const tolerances = {
     reason: "norm of the difference over the norm of the sum of |forces| of all terms: a bond's " +
       "constant times the rounding of its length; seen: below 3e-6",
   },
+  internalValue: {
+    value: 1e-5,
+    reason:
+      "relative to 1 + |V| (kT): moleculeTerms' errors at positions placed one after the other " +
+      "from float32 angles; seen: 4e-6",
+  },
+  internalGradient: {
+    value: 1e-4,
+    reason: "relative norm: forces of bonds cancel in the torques of whole branches; seen: 2e-5",
+  },
+  internalDensity: {
+    value: 2e-4,
+    reason: "absolute: L⁻¹d in float32, displacements of one width have errors of 1e-6 widths, " +
+      "summed over 60-150 coordinates; seen: 6e-5",
+  },
+  internalLogWeights: {
+    value: 1e-3,
+    reason: "absolute, over 100 levels with the same random words and the same acceptances",
+  },
   pairEnergySum: {
     value: 2e-5,
     reason: "relative, 4000 particles on a grid: two levels lose 6e-6, one running sum loses 4e-3",

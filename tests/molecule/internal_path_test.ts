@@ -35,7 +35,7 @@ const meanAndError = (logWeights: Float64Array): { value: number; error: number 
 
 Deno.test("log Z of alanine dipeptide in vacuum from a coarse prior, forward and backward", async () => {
   // A coarse grid costs ESS, never correctness.
-  const executor = prepared(new ReferenceExecutor(), { stepSize: 0.5 });
+  const executor = prepared(await WasmExecutor.create(), { stepSize: 0.5 });
   const job = { seed: 3, first: 0, count: 3000, direction: "forward" as const };
   const forward = await executor.paths(job);
   const { value, error } = meanAndError(forward.logWeights);
@@ -59,18 +59,31 @@ Deno.test("log Z of alanine dipeptide in vacuum from a coarse prior, forward and
   assert.ok(Math.abs(back.value - 196.744) < 4.4 * both, `${back.value} ± ${both}`);
 });
 
-Deno.test("paths do not depend on the split into jobs, nor on the backend", async () => {
+Deno.test("paths do not depend on the split into jobs; backends agree", async () => {
   const job = { seed: 5, direction: "forward" as const };
   const reference = prepared(new ReferenceExecutor());
-  const all = await reference.paths({ ...job, first: 0, count: 12 });
   const wasm = prepared(await WasmExecutor.create());
-  for (const [first, count] of [[0, 4], [4, 8]]) {
-    const part = await wasm.paths({ ...job, first, count });
-    assert.deepEqual(part.logWeights, all.logWeights.slice(first, first + count));
-    assert.deepEqual(part.positions, all.positions.slice(66 * first, 66 * (first + count)));
+  const exact = await reference.paths({ ...job, first: 0, count: 12 });
+  const fast = await wasm.paths({ ...job, first: 0, count: 12 });
+  for (const [executor, all] of [[reference, exact], [wasm, fast]] as const) {
+    for (const [first, count] of [[0, 4], [4, 8]]) {
+      const part = await executor.paths({ ...job, first, count });
+      assert.deepEqual(part.logWeights, all.logWeights.slice(first, first + count));
+      assert.deepEqual(part.positions, all.positions.slice(66 * first, 66 * (first + count)));
+    }
   }
+  const error = exact.logWeights.map((w, s) => Math.abs(w - fast.logWeights[s]));
+  // One acceptance in 1e4 may fall on different sides of its random number: none does here.
+  assert.ok(Math.max(...error) < 1e-3, `${error}`);
+  const backward = { ...job, first: 0, count: 12, direction: "backward" as const };
+  const positions = Float64Array.from(exact.positions);
+  const [back, fastBack] = await Promise.all(
+    [reference, wasm].map((executor) => executor.paths({ ...backward, positions })),
+  );
+  const apart = back.logWeights.map((w, s) => Math.abs(w - fastBack.logWeights[s]));
+  assert.ok(Math.max(...apart) < 1e-3, `${apart}`);
   const other = await reference.paths({ ...job, seed: 6, first: 0, count: 12 });
-  assert.notDeepEqual(other.logWeights, all.logWeights);
+  assert.notDeepEqual(other.logWeights, exact.logWeights);
 });
 
 Deno.test("energies are those of the positions, and cost one gradient a leapfrog", async () => {

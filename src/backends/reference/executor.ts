@@ -27,6 +27,7 @@ import {
 } from "../backend.ts";
 import { ExactParts } from "../exact.ts";
 import { internalPaths } from "../internal_paths.ts";
+import { ReferenceInternalPopulation } from "./internal_path.ts";
 import { PathJobs } from "../paths.ts";
 import type { PopulationOptions } from "../population.ts";
 import type { PathModel } from "../../path/model.ts";
@@ -225,7 +226,13 @@ export class ReferenceExecutor implements Executor {
 
   paths(job: PathJob): PathResult {
     const { internal } = this.#parts;
-    if (internal) return internalPaths(internal, job);
+    if (internal) {
+      return internalPaths(
+        internal,
+        (places, options) => new ReferenceInternalPopulation(internal, places, options),
+        job,
+      );
+    }
     return this.#paths.paths(job);
   }
 

@@ -28,13 +28,17 @@ import {
 import type { ExecutorOptions } from "../create.ts";
 import { ExactParts } from "../exact.ts";
 import { internalPaths } from "../internal_paths.ts";
+import { ReferenceInternalPopulation } from "../reference/internal_path.ts";
 import { intoGauge } from "../reference/julep.ts";
 import { type DiffusionProblem, runGradient, runPaths } from "./controlled_diffusion.ts";
 import { type PackedEgnn, packEgnn } from "./egnn.ts";
 import { fromBlocks, type JulepAddresses, packJulepJob, toBlocks } from "./julep.ts";
+import { InternalKernel } from "./internal_path.ts";
+import { priorFits } from "./internal_prior.ts";
 import type { KernelMemory } from "./memory.ts";
 import { type KernelInstance, loadKernels } from "./module.ts";
 import { type PackedMint, packMint } from "./mint_prior.ts";
+import type { StartInternal } from "../../path/internal_population.ts";
 import { PathJobs } from "../paths.ts";
 import { WasmPathBackend } from "./path.ts";
 import { Tapes } from "./tapes.ts";
@@ -49,6 +53,7 @@ export class WasmExecutor implements Executor {
   #pairParameters = 0;
   #mint: PackedMint | null = null;
   #network: PackedEgnn | null = null;
+  #internal: InternalKernel | null = null;
 
   private constructor(kernels: KernelInstance) {
     this.#kernels = kernels;
@@ -74,6 +79,10 @@ export class WasmExecutor implements Executor {
     this.#mint = problem.mint ? packMint(exports, memory, problem.mint) : null;
     const network = problem.julep?.network;
     this.#network = network ? packEgnn(exports, memory, network, problem.julep!.parameters) : null;
+    const { internal } = this.#exact;
+    this.#internal = internal && priorFits(internal.energy.coordinates, internal.model.prior)
+      ? new InternalKernel(this.#kernels, internal, this.#pairParameters)
+      : null;
   }
 
   get #parts(): ExactParts {
@@ -440,9 +449,14 @@ export class WasmExecutor implements Executor {
     }
   }
 
+  /** Populations in internal coordinates: float64 where the kernel has no room for the prior. */
+  readonly #startInternal: StartInternal = (places, options) =>
+    this.#internal?.start(places, options) ??
+      new ReferenceInternalPopulation(this.#parts.internal!, places, options);
+
   paths(job: PathJob): PathResult {
     const { internal } = this.#parts;
-    if (internal) return internalPaths(internal, job);
+    if (internal) return internalPaths(internal, this.#startInternal, job);
     return this.#onPaths((jobs) => jobs.paths(job));
   }
 

@@ -325,4 +325,12 @@ export interface KernelExports {
   pathComplete(job: number, level: number): void;
   pathRetreat(job: number, level: number): void;
   pathTryFlow(job: number, level: number, table: number, out: number): void;
+
+  // internal_path.ts, internal_coordinates.ts, internal_prior.ts: `job` is the address of an
+  // InternalJob, packed by src/backends/wasm/internal_path.ts.
+  internalChainScratch(atoms: number): number;
+  internalPriorScratch(locals: number): number;
+  internalStart(job: number, blocks: number): void;
+  internalTransitions(job: number, blocks: number, first: number, step: number, t: number): void;
+  internalEnergies(job: number, z: number, gradient: number, values: number, blocks: number): void;
 }
