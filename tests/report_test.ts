@@ -15,6 +15,7 @@ import {
 } from "../src/report/format.ts";
 import type { ReportInput } from "../src/report/input.ts";
 import { renderPicture } from "../src/report/picture.ts";
+import { freeEnergies, ramachandranPlot } from "../src/report/plots/ramachandran.ts";
 import { planeDensity, planeExtent, planeModes } from "../src/report/plane_modes.ts";
 import { renderReport } from "../src/report/report.ts";
 import { exactValues } from "../src/sampling/exact.ts";
@@ -100,6 +101,7 @@ function complete(n = 3000): ReportInput {
     identities: {
       virial: { mean: 6.03, standardError: 0.05, expected: 6 },
       laplacian: { gradientSquared: 130, laplacian: 131, difference: -1, standardError: 2 },
+      virialSamples: 3000,
       samples: 1000,
     },
     warnings: ["Something is wrong."],
@@ -338,4 +340,85 @@ Deno.test("numbers for people", () => {
   assert.equal(deviation(1.2, 0.1, { value: 1, uncertainty: 0 }), "+2.0 SE");
   assert.equal(deviation(1, 0.3, { value: 2, uncertainty: 0.4 }), "−2.0 SE");
   assert.equal(deviation(1, NaN, { value: 2, uncertainty: 0 }), "");
+});
+
+Deno.test("Ramachandran plots: one path a colour, cells where they belong, one scale for all", () => {
+  // 4 × 4 cells: φ fastest, ψ upwards; p = 1/2, 1/4 beside it, 1/4 in the opposite corner.
+  const histogram = new Float64Array(16);
+  histogram[0] = 0.5;
+  histogram[1] = histogram[15] = 0.25;
+  assert.deepEqual([...freeEnergies(histogram).filter(Number.isFinite)], [0, Math.LN2, Math.LN2]);
+  const panels = [{ name: "reference", histogram }, {
+    name: "Mint",
+    histogram: histogram.toReversed(),
+  }];
+  const svg = ramachandranPlot({ title: "A<1>", bins: 4, panels })!;
+  assert.match(svg, /d="M0 0h1v1h-1z"/);
+  assert.match(svg, /d="M1 0h1v1h-1zM3 3h1v1h-1z"/); // both of one colour, below log 2 of 1 kT
+  assert.equal(svg.match(/<path fill="#\w+" d="M/g)!.length, 4); // two colours in two panels
+  assert.match(svg, /A&lt;1&gt;/);
+  assert.match(svg, /−180°.*ψ.*φ.*F \/ kT/s);
+  assertSelfContained(svg);
+  assert.equal(ramachandranPlot({ title: "x", bins: 4, panels: [] }), null);
+  const empty = [{ name: "y", histogram: new Float64Array(16) }];
+  assert.equal(ramachandranPlot({ title: "x", bins: 4, panels: empty }), null);
+});
+
+Deno.test("the section on a molecule: basins, divergences with their floor, handedness", () => {
+  const histogram = Float64Array.from({ length: 4096 }, (_, b) => (b * 7919) % 4096);
+  const basin = {
+    positivePhi: 0.1,
+    positivePhiStdErr: 0.01,
+    freeEnergyDifference: 2.197,
+    freeEnergyDifferenceStdErr: 0.05,
+  };
+  const floor = { mean: 0.1031, deviation: 0.002 };
+  const section = {
+    ...bare,
+    figures: {
+      trainEvaluations: 155809,
+      trainStageSeconds: { Minima: 2.5, Mint: 0.0003 },
+      molecule: {
+        chirality: {
+          mode: "fold" as const,
+          stereocentres: ["CA 9"],
+          mirrored: 0.49,
+          mirroredStdErr: 0.01,
+          otherDiastereomers: 0,
+        },
+        ramachandran: {
+          "ALA 2": {
+            ...basin,
+            phi: [5, 7, 9, 15],
+            psi: [7, 9, 15, 17],
+            bins: 64,
+            effectiveSamples: 19400,
+            reference: {
+              ...basin,
+              samples: 10000,
+              kl: 0.1123,
+              klFloor: floor,
+              klOfHalves: floor,
+              klPrior: 0.2,
+              klPriorWeighted: 0.15,
+            },
+          },
+        },
+      },
+    },
+    ramachandran: [{
+      title: "ALA 2",
+      bins: 64,
+      panels: [1, 2, 3, 4].map((k) => ({ name: `panel ${k}`, histogram })),
+    }],
+  };
+  const html = renderReport(section);
+  assert.match(html, /The molecule.*CA 9.*Ramachandran plot of ALA 2.*2\.197 ± 0\.050/s);
+  assert.match(html, /0\.1123.*0\.1031 ± 0\.0020/s);
+  assert.match(html, /155.809/);
+  assert.match(html, /Minima/);
+  // All 4096 cells of a panel of noise, the worst there is.
+  assert.ok(html.length < 400_000, `${html.length}`);
+  assertSelfContained(html);
+  assert.doesNotMatch(renderReport(bare), /The molecule/);
 });

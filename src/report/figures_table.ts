@@ -135,9 +135,18 @@ function rows(input: ReportInput): Row[] {
       note: "flow sweeps, per sample",
       cell: (f) => f.flowPassesPerSample ? integer(f.flowPassesPerSample) : "–",
     },
+    { label: "", note: "in training, in all", cell: (f) => integer(f.trainEvaluations) },
     { label: "Training time", cell: (f) => seconds(f.trainSeconds) },
+    ...stageRows(figures),
     { label: "Sampling time", cell: (f) => seconds(f.sampleSeconds) },
   ];
+}
+
+/** Wall clock of every stage of training that took a tenth of a second. */
+function stageRows(figures: Figures | undefined): Row[] {
+  return Object.entries(figures?.trainStageSeconds ?? {}).filter(([, s]) => s >= 0.1).map((
+    [name],
+  ) => ({ label: "", note: name, cell: (f) => seconds(f.trainStageSeconds?.[name]) }));
 }
 
 /** Identities that hold for any equilibrium, of the first column's samples only. */
@@ -164,8 +173,12 @@ const setSize = (n: number | undefined) => n === undefined ? "" : `, n = ${integ
 
 /** A distance between sets, and what two sets of true samples of that size are apart. */
 const w2 = (x: number | undefined, floor: number | null | undefined, digits: number) =>
-  fixed(x, digits) +
-  (floor === null || floor === undefined ? "" : `<small>noise ${fixed(floor, digits)}</small>`);
+  distance(x, digits) +
+  (floor === null || floor === undefined ? "" : `<small>noise ${distance(floor, digits)}</small>`);
+
+/** Two digits where `digits` decimals would show none (nm²). */
+const distance = (x: number | undefined, digits: number) =>
+  x !== undefined && x > 0 && x < 10 ** (1 - digits) ? x.toExponential(1) : fixed(x, digits);
 
 /** "+0.8 standard errors" from a known value. */
 export function deviation(
@@ -191,6 +204,7 @@ const titles: Record<string, string> = {
   adjusted: "Adjusted path",
   ais: "Annealed importance sampling",
   smc: "Sequential Monte Carlo",
+  internal: "Path in internal coordinates",
   mcmc: "HMC chains",
   pis: "PIS",
   dds: "DDS",

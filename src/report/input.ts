@@ -1,8 +1,10 @@
 /** What a report is made of. Everything but the configuration and the definition may be missing. */
 import type { RunConfig } from "../config/config.ts";
 import type { MintModel } from "../mint/model.ts";
+import type { ChiralityFigures } from "../sampling/chirality.ts";
 import type { ExactValues } from "../sampling/exact.ts";
 import type { Identities } from "../sampling/identities.ts";
+import type { RamachandranFigures } from "../sampling/ramachandran.ts";
 
 /** One Mint iteration; MintStepReport with its number. */
 export interface MintCurvePoint {
@@ -31,6 +33,14 @@ export interface SampleSet {
   readonly energies?: Float64Array;
   /** W of forward paths; without it the set is equally weighted. */
   readonly logWeights?: Float64Array;
+}
+
+/** What is told of molecules alone. */
+export interface MoleculeFigures {
+  /** Molecules with stereocentres. */
+  readonly chirality?: ChiralityFigures;
+  /** By residue; mirror images folded onto the given handedness. */
+  readonly ramachandran?: Readonly<Record<string, RamachandranFigures>>;
 }
 
 /** Figures of one evaluation, named as in `evaluate --json`; each may be missing. */
@@ -88,8 +98,13 @@ export interface Figures {
   readonly distanceW2?: number;
   readonly distanceW2Samples?: number;
   readonly distanceW2NoiseFloor?: number | null;
+  /** Evaluations of energies and gradients in training. */
+  readonly trainEvaluations?: number;
   readonly trainSeconds?: number;
+  /** By stage. */
+  readonly trainStageSeconds?: Readonly<Record<string, number>>;
   readonly sampleSeconds?: number;
+  readonly molecule?: MoleculeFigures;
 }
 
 /** Histograms of (φ, ψ) of one residue, to be shown side by side on one scale. */

@@ -7,6 +7,7 @@ import type { MintModel } from "../mint/model.ts";
 import { permutationTreatment } from "../mint/permutations.ts";
 import { escapeHtml, integer, percent, percentWithError, withError } from "./format.ts";
 import type { ReportInput } from "./input.ts";
+import { moleculeSection } from "./molecule.ts";
 import { page } from "./page.ts";
 import { energyPlot } from "./plots/energies.ts";
 import { pairDistancePlot } from "./plots/pair_distances.ts";
@@ -27,6 +28,7 @@ export function renderReport(input: ReportInput): string {
       tiles(input),
       warningBox(input),
       results(input),
+      moleculeSection(input),
       distributionSection(input),
       priorSection(input),
       trainingSection(input),
@@ -252,6 +254,9 @@ halves of all chains and should be below 1.01.</dd>
 origin; standard error by a delete-one-block jackknife over 100 blocks. From both ends: Bennett's
 acceptance ratio of the forward and backward weights, right even where the sampler misses modes.</dd>
 <dt>EUBO</dt><dd>Mean of W over backward paths from the target; log Z cannot lie above it.</dd>
+<dt>KL</dt><dd>KL(reference ‖ samples) = Σ p log p/q of (φ, ψ) histograms on 64 × 64 cells, 1e-5 added
+to every cell of both. Finite samples of one and the same distribution have a KL above zero: the floor, for
+a reference and an effective number of samples as large as these.</dd>
 <dt>W2</dt><dd>Wasserstein-2 distance to the reference samples; it shrinks with the number of samples
 compared, so it means nothing without it.</dd>
 </dl>`;

@@ -9,6 +9,7 @@ import { encodeNpy } from "../io/npy.ts";
 import { chainStatistics } from "../sampling/chain_statistics.ts";
 import { meanDistances } from "../sampling/observables.ts";
 import { exactValues } from "../sampling/exact.ts";
+import type { MoleculeFigures } from "../report/input.ts";
 import { essFromReference } from "../sampling/diagnostics.ts";
 import { type Identities, identities } from "../sampling/identities.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
@@ -30,7 +31,7 @@ import {
 } from "./figures.ts";
 import { RunJobs } from "./jobs.ts";
 import { startPool, survivingGpu } from "./machine.ts";
-import { type MoleculeFigures, moleculeFigures } from "./molecule_figures.ts";
+import { moleculeFigures } from "./molecule_figures.ts";
 import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
 import {

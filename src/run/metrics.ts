@@ -1,7 +1,7 @@
 /** The figures that training itself ends with: the prior alone and the transport, at a modest n. */
 import type { RunConfig } from "../config/config.ts";
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
-import type { RamachandranPicture } from "../report/input.ts";
+import type { MoleculeFigures, RamachandranPicture } from "../report/input.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import { exactValues } from "../sampling/exact.ts";
 import type { System } from "../systems/system.ts";
@@ -10,7 +10,7 @@ import type { TrainingState } from "./directory.ts";
 import { evaluationsPerSample, type StageSeconds, trainEvaluations } from "./cost.ts";
 import { type ForwardFigures, forwardFigures } from "./figures.ts";
 import type { RunJobs } from "./jobs.ts";
-import { type MoleculeFigures, moleculeFigures } from "./molecule_figures.ts";
+import { moleculeFigures } from "./molecule_figures.ts";
 import type { Progress } from "./progress.ts";
 import { forward, priorSamples, samplerOf, stepsOf } from "./session.ts";
 
@@ -34,7 +34,7 @@ export interface Metrics extends ForwardFigures {
   readonly molecule?: MoleculeFigures;
   readonly trainSeconds: number;
   /** Wall clock of training by stage. */
-  readonly stageSeconds: StageSeconds;
+  readonly trainStageSeconds: StageSeconds;
 }
 
 /** Seed apart from the run's own: its first samples are the user's. */
@@ -48,7 +48,7 @@ export async function measure(
   pool: ExecutorPool,
   progress: Progress,
 ): Promise<{
-  metrics: Omit<Metrics, "trainSeconds" | "stageSeconds">;
+  metrics: Omit<Metrics, "trainSeconds" | "trainStageSeconds">;
   input: {
     drawn: WeightedSamples;
     priorLogWeights: Float64Array;

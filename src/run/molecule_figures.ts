@@ -1,16 +1,15 @@
 /** What is told of molecules beside the figures of any system: handedness and Ramachandran histograms. */
 import type { RunConfig } from "../config/config.ts";
-import type { RamachandranPicture } from "../report/input.ts";
-import { type Chirality, type ChiralityFigures, chiralityFigures } from "../sampling/chirality.ts";
+import type { MoleculeFigures, RamachandranPicture } from "../report/input.ts";
+import { type Chirality, chiralityFigures } from "../sampling/chirality.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import {
-  type BasinFigures,
   basins,
-  type Floor,
   halvesFloor,
   histogramDivergence,
   multinomialFloor,
   RAMACHANDRAN_BINS,
+  type RamachandranFigures,
   ramachandranHistogram,
   torsionAngles,
 } from "../sampling/ramachandran.ts";
@@ -18,37 +17,6 @@ import { effectiveSampleSize } from "../sampling/weights.ts";
 import { type BackbonePair, chosenPairs } from "../systems/molecule/backbone.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
-
-/** KL(reference ‖ samples) of the (φ, ψ) histograms, and what two true samples would have. */
-export interface RamachandranComparison extends BasinFigures {
-  readonly samples: number;
-  /** Of the weighted samples. */
-  readonly kl: number;
-  /** Between two samples of one distribution, of the reference's and the samples' effective size. */
-  readonly klFloor: Floor;
-  /** Between random halves of the reference. */
-  readonly klOfHalves: Floor;
-  /** Of the prior, as drawn and weighted. */
-  readonly klPrior: number;
-  readonly klPriorWeighted: number;
-}
-
-export interface RamachandranFigures extends BasinFigures {
-  /** Atoms, counted from 1. */
-  readonly phi: readonly number[];
-  readonly psi: readonly number[];
-  /** Bins along each angle. */
-  readonly bins: number;
-  readonly effectiveSamples: number;
-  readonly reference?: RamachandranComparison;
-}
-
-export interface MoleculeFigures {
-  /** Molecules with stereocentres. */
-  readonly chirality?: ChiralityFigures;
-  /** By residue; mirror images folded onto the given handedness. */
-  readonly ramachandran?: Readonly<Record<string, RamachandranFigures>>;
-}
 
 interface Drawn {
   readonly drawn: WeightedSamples;

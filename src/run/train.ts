@@ -156,7 +156,8 @@ async function runOnPool(
   if (!finished) await save();
   const jobs = new RunJobs(pool, config.system, signal);
   const { metrics, input } = await measure(config, system, state, jobs, pool, progress);
-  const complete = { ...metrics, ...await readTiming(out) };
+  const { trainSeconds, stageSeconds: trainStageSeconds } = await readTiming(out);
+  const complete = { ...metrics, trainSeconds, trainStageSeconds };
   await writeJson(files.metrics(out), complete);
   await writeReport(out, config, system, state, { ...input, metrics: complete });
   progress.note(`wrote ${files.report(out)}`);

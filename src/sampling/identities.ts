@@ -17,7 +17,8 @@ export interface Identities {
     difference: number;
     standardError: number;
   };
-  /** Configurations used. */
+  /** Configurations used for the first and for the second. */
+  virialSamples: number;
   samples: number;
 }
 
@@ -65,13 +66,24 @@ export function probedLaplacian(
   return laplacian;
 }
 
+/** Most configurations in the virial: one gradient each. */
+const VIRIAL_SAMPLES = 100_000;
+
+/** `count` of `total`, evenly spaced; all where there are fewer. */
+const evenly = (total: number, count: number) =>
+  Array.from(
+    { length: Math.min(total, count) },
+    (_, i) => Math.floor((i + 0.5) * total / Math.min(total, count)),
+  );
+
 /**
- * Both identities on weighted samples.
+ * Both identities on weighted samples: the virial on all of them (up to 100,000), the Laplacian, which
+ * costs more, on some.
  *
  * @param positions (n, N, dimension), any origin and orientation
  * @param logWeights W of each, or null for samples of p itself
- * @param maxSamples how many configurations, evenly spaced, are used; each costs 2·N·dimension + 1
- * gradients, and 9 where N·dimension > 24
+ * @param maxSamples how many configurations, evenly spaced, are used for the Laplacian; each costs
+ * 2·N·dimension + 1 gradients, and 9 where N·dimension > 24
  */
 export function identities(
   system: System,
@@ -81,34 +93,41 @@ export function identities(
 ): Identities {
   const size = system.particles * system.dimension;
   const total = positions.length / size;
-  const samples = Math.min(total, maxSamples);
-  const picked = Array.from({ length: samples }, (_, i) => Math.floor((i + 0.5) * total / samples));
   const step = 1e-4 * system.lengthScale;
   const gradient = new Float64Array(size);
-  const virial = new Float64Array(samples);
-  const squared = new Float64Array(samples);
-  const laplacian = new Float64Array(samples);
-  picked.forEach((sample, s) => {
-    const x = Float64Array.from(positions.subarray(sample * size, (sample + 1) * size));
+  const at = (sample: number) =>
+    Float64Array.from(positions.subarray(sample * size, (sample + 1) * size));
+  const weightsOf = (picked: readonly number[]) =>
+    logWeights && Float64Array.from(picked, (sample) => logWeights[sample]);
+
+  const all = evenly(total, VIRIAL_SAMPLES);
+  const virial = Float64Array.from(all, (sample) => {
+    const x = at(sample);
     system.energyAndGradient(x, gradient);
-    for (let i = 0; i < size; i++) {
-      virial[s] += x[i] * gradient[i];
-      squared[s] += gradient[i] ** 2;
-    }
+    return x.reduce((sum, v, i) => sum + v * gradient[i], 0);
+  });
+  const picked = evenly(total, maxSamples);
+  const squared = new Float64Array(picked.length);
+  const laplacian = new Float64Array(picked.length);
+  picked.forEach((sample, s) => {
+    const x = at(sample);
+    system.energyAndGradient(x, gradient);
+    for (let i = 0; i < size; i++) squared[s] += gradient[i] ** 2;
     laplacian[s] = size <= EXACT_LAPLACIAN
       ? laplacianOfEnergy(system, x, step)
       : probedLaplacian(system, x, step, new RandomStream(0, Stream.probe, sample));
   });
-  const W = logWeights && Float64Array.from(picked, (sample) => logWeights[sample]);
+  const W = weightsOf(picked);
   const difference = weightedMean(squared.map((g, s) => g - laplacian[s]), W);
   return {
-    virial: { ...weightedMean(virial, W), expected: system.degreesOfFreedom },
+    virial: { ...weightedMean(virial, weightsOf(all)), expected: system.degreesOfFreedom },
     laplacian: {
       gradientSquared: weightedMean(squared, W).mean,
       laplacian: weightedMean(laplacian, W).mean,
       difference: difference.mean,
       standardError: difference.standardError,
     },
-    samples,
+    virialSamples: all.length,
+    samples: picked.length,
   };
 }

@@ -177,3 +177,27 @@ export function basins(phi: Float64Array, logWeights: Float64Array | null): Basi
     freeEnergyDifferenceStdErr: difference.standardError,
   };
 }
+
+/** KL(reference ‖ samples) of the (φ, ψ) histograms, and what two true samples would have. */
+export interface RamachandranComparison extends BasinFigures {
+  readonly samples: number;
+  /** Of the weighted samples. */
+  readonly kl: number;
+  /** Between two samples of one distribution, of the reference's and the samples' effective size. */
+  readonly klFloor: Floor;
+  /** Between random halves of the reference. */
+  readonly klOfHalves: Floor;
+  /** Of the prior, as drawn and weighted. */
+  readonly klPrior: number;
+  readonly klPriorWeighted: number;
+}
+
+export interface RamachandranFigures extends BasinFigures {
+  /** Atoms, counted from 1. */
+  readonly phi: readonly number[];
+  readonly psi: readonly number[];
+  /** Bins along each angle. */
+  readonly bins: number;
+  readonly effectiveSamples: number;
+  readonly reference?: RamachandranComparison;
+}
