@@ -15,6 +15,8 @@ import {
   updateBias, updatePanels, zeros,
 } from "./egnn_layout";
 
+export { egnnPackTypes, egnnTypesBytes } from "./egnn_types";
+import { addTypes, EDGES, INPUT, NODES } from "./egnn_types";
 export { egnnPack, egnnPackedBytes, egnnScratchBytes, egnnTapeBytes } from "./egnn_layout";
 import { beginGradient, egnnBackward, endGradient } from "./egnn_backward";
 export { beginGradient, egnnBackward, endGradient } from "./egnn_backward";
@@ -67,8 +69,9 @@ function nodeFeatures(net: EgnnNetwork, x: usize, t: v128, features: usize): voi
   const cosine = v128.load(features), sine = v128.load(features, 16);
   const sine2 = f32x4.mul(f32x4.add(sine, sine), cosine);
   const cosine2 = f32x4.sub(f32x4.mul(cosine, cosine), f32x4.mul(sine, sine));
-  let c0 = v128.load(x), c1 = v128.load(x, 16), c2 = zero;
-  if (n == 3) c2 = v128.load(x, 32);
+  const origin = x + (<usize>(max(net.anchored - 1, 0) * n) << 4);
+  let c0 = v128.load(origin), c1 = v128.load(origin, 16), c2 = zero;
+  if (n == 3) c2 = v128.load(origin, 32);
   if (!net.anchored) {
     let p = x;
     c0 = zero;
@@ -96,7 +99,7 @@ function nodeFeatures(net: EgnnNetwork, x: usize, t: v128, features: usize): voi
       squared = fma(d, d, squared);
     }
     const radius = f32x4.mul(f32x4.sqrt(squared), inverseLength);
-    const flag = net.anchored != 0 && i == 0 ? one : zero;
+    const flag = net.anchored == i + 1 ? one : zero;
     storeTransposed(t, sine, cosine, sine2, features, NARROW);
     storeTransposed(cosine2, radius, flag, one, features + 16, NARROW);
     features += 4 * NARROW;
@@ -320,6 +323,7 @@ export function egnnForward(
   // needs h itself.
   const none = zeros(layerAt(network, R, 0), R);
   gemm(s.features, NARROW, inputPanel(network), none, s.nodes, 2 * R, N, 8, H);
+  if (net.types) addTypes(net, INPUT, s.nodes, 2 * R, R);
   const size = N * net.dimension;
   memory.fill(out, 0, <usize>size << 5);
   const mean = f32x4.splat(1 / sqrt<f32>(<f32>N));
@@ -329,6 +333,7 @@ export function egnnForward(
     const last = l == L - 1;
     if (l == 0) {
       gemm(s.features, NARROW, foldedEdgePanels(network, R), edgeBias(layer), s.pq, 2 * R, N, 8, 2 * H);
+      if (net.types) addTypes(net, EDGES, s.pq, 2 * R, 2 * R);
     } else {
       gemm(nodes, 2 * R, edgePanels(layer, R), edgeBias(layer), s.pq, 2 * R, N, H, 2 * H);
     }
@@ -343,6 +348,7 @@ export function egnnForward(
     const u = s.u + <usize>l * s.uStep;
     if (l == 0) {
       gemm(s.features, NARROW, foldedNodePanels(network, R), nodeBias(layer, R), u, R, N, 8, H);
+      if (net.types) addTypes(net, NODES, u, R, R);
       gemmAddTanh(nodes + R, 2 * R, aggregatePanels(network, R), none, u, R, N, H, H);
     } else {
       gemmTanh(nodes, 2 * R, nodePanels(layer, R), nodeBias(layer, R), u, R, N, 2 * H, H);

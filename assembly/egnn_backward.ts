@@ -4,6 +4,7 @@
 import { fma, fnma } from "./simd";
 import { gemm, gemmAdd, gemmGradient } from "./gemm";
 import { scaledDistance, storeTransposed } from "./egnn";
+import { clearTypes, EDGES, finishTypes, gatherTypes, INPUT, NODES } from "./egnn_types";
 import { addEdgePositions, addRadiusPositions } from "./egnn_input";
 import {
   channelTransposed, driftWeights, EDGE_CHUNK, edgePanels, EgnnNetwork, EgnnScratch,
@@ -285,6 +286,7 @@ function nodePassBackward(network: usize, l: i32, s: EgnnScratch, gradient: usiz
   addRows(s.dz, R, 4 * N, R, flatNodeBias(to, R));
   const back = transposed(nodePanels(layer, R), R);
   if (l == 0) {
+    if (net.types) gatherTypes(net, NODES, s.dz, R, R);
     gemmGradient(s.dz, R, s.features, NARROW, s.folded + 24 * R, NARROW, 4 * N, H, 8);
     gemmGradient(s.dz, R, nodes + R, 2 * R, flatNode(to, R) + R, 2 * R, 4 * N, H, H);
     // Panels of inputs: those of a follow those of h.
@@ -312,6 +314,7 @@ export function beginGradient(network: usize, scratch: usize): void {
   const s = changetype<EgnnScratch>(scratch);
   layScratch(s, scratch, scratch, net.particles, net.layers, net.hidden);
   memory.fill(s.folded, 0, 128 * <usize>net.hidden);
+  if (net.types) clearTypes(net);
   s.positions = 0;
 }
 
@@ -334,6 +337,7 @@ export function endGradient(network: usize, gradient: usize, scratch: usize): vo
   const R = <usize>H << 2;
   const layer = layerAt(network, R, 0);
   const to = gradient + flatLayer(R, 0);
+  if (net.types) finishTypes(network, gradient);
   unfold(network, s, edgePanels(layer, R), H, 2 * H, s.folded + 8 * R, to, R);
   unfold(network, s, nodePanels(layer, R), 2 * H, H, s.folded + 24 * R, flatNode(to, R), 2 * R);
   for (let o: usize = 0; o < <usize>H; o++) {
@@ -393,6 +397,7 @@ export function egnnBackward(
     const nodes = s.nodes + <usize>l * s.nodesStep;
     const to = gradient + flatLayer(R, l);
     if (l == 0) {
+      if (net.types) gatherTypes(net, EDGES, s.dpq, 2 * R, 2 * R);
       gemmGradient(s.dpq, 2 * R, s.features, NARROW, s.folded + 8 * R, NARROW, 4 * N, 2 * H, 8);
       break;
     }
@@ -401,5 +406,6 @@ export function egnnBackward(
     gemmAdd(s.dpq, 2 * R, transposed(edgePanels(layer, R), R), zeros(layer, R), s.dh, R, N, 2 * H, H);
   }
   gemmGradient(s.dh, R, s.features, NARROW, s.folded, NARROW, 4 * N, H, 8);
+  if (net.types) gatherTypes(net, INPUT, s.dh, R, R);
   if (s.positions) addRadiusPositions(network, s, x, L > 1 || C > 0);
 }

@@ -131,8 +131,10 @@ export function addRadiusPositions(network: usize, s: EgnnScratch, x: usize, nod
     }
     radii = f32x4.div(f32x4.mul(d, inverse), v128.load(GATHERED));
     for (let a: usize = 0; a < <usize>n << 4; a += 16) {
-      let origin = v128.load(x + a);
+      const anchor = <usize>(max(net.anchored - 1, 0) * n) << 4;
+      let origin = v128.load(x + anchor + a);
       if (!net.anchored) {
+        origin = v128.load(x + a);
         for (let k = 1; k < N; k++) {
           origin = f32x4.add(origin, v128.load(x + (<usize>(k * n) << 4) + a));
         }
@@ -145,7 +147,7 @@ export function addRadiusPositions(network: usize, s: EgnnScratch, x: usize, nod
       // The origin moves with the anchor, or with all particles.
       const back = net.anchored ? pull : f32x4.mul(pull, share);
       for (let k = 0; k < (net.anchored ? 1 : N); k++) {
-        const p = s.positions + (<usize>(k * n) << 4) + a;
+        const p = s.positions + (net.anchored ? anchor : <usize>(k * n) << 4) + a;
         v128.store(p, f32x4.sub(v128.load(p), back));
       }
     }

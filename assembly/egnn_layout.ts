@@ -21,8 +21,11 @@ export class EgnnNetwork {
   layers: i32;
   hidden: i32;
   channels: i32;
+  /** 0: radii are measured from the centre; k: from particle k − 1, which is flagged. */
   anchored: i32;
   lengthScale: f32;
+  /** The types' table (egnn_types.ts); 0: particles are all alike. */
+  types: usize;
 }
 
 // Packed parameters after the header, in bytes, with R = 4H one row of H floats:

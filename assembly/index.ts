@@ -8,7 +8,8 @@ export {
 } from "./matrix_exponential";
 export { gemm, gemmAdd, gemmGradient, gemmTanh, packPanels, packTransposed } from "./gemm";
 export {
-  egnnForwardBackwardBatch, egnnForwardBatch, egnnPack, egnnPackedBytes, egnnScratchBytes, egnnTapeBytes,
+  egnnForwardBackwardBatch, egnnForwardBatch, egnnPack, egnnPackedBytes, egnnPackTypes, egnnScratchBytes,
+  egnnTapeBytes, egnnTypesBytes,
 } from "./egnn";
 export {
   mintPriorBatch, mintPriorParameterGradientBlock, mintPriorScratchBytes,

@@ -24,7 +24,7 @@ class JulepJob {
   particles: i32;
   dimension: i32;
   steps: i32;
-  /** 0: particle 0 stays at the origin; 1: the centre of mass does. */
+  /** Particle that stays at the origin; −1: the centre of mass does. */
   gauge: i32;
   /** Per-particle clip of the force at each state, f32[T + 1]; 0: none. */
   clips: usize;
@@ -87,8 +87,9 @@ export function julepTapeBytes(N: i32, n: i32, L: i32, H: i32, C: i32): i32 {
 
 /** Gauge projection of N rows of `width`: zero at the anchor, or zero mean. Symmetric. */
 function project(v: usize, N: i32, width: i32, gauge: i32): void {
-  if (gauge == 0) {
-    for (let a = 0; a < width; a++) v128.store(at(v, a), f32x4.splat(0));
+  if (gauge >= 0) {
+    const row = at(v, gauge * width);
+    for (let a = 0; a < width; a++) v128.store(at(row, a), f32x4.splat(0));
     return;
   }
   const inverse = f32x4.splat(<f32>(1.0 / <f64>N));

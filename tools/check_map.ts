@@ -64,6 +64,7 @@ const exclusions: Record<string, { reference?: string; conformance?: string }> =
   gemm: { reference: "the oracle is the definition, written out in its test" },
   egnn_backward: { reference: "second half of egnn", conformance: "in egnn_test.ts" },
   egnn_input: { reference: "part of egnn", conformance: "in controlled_diffusion_test.ts" },
+  egnn_types: { reference: "part of egnn", conformance: "in egnn_test.ts" },
   egnn_layout: { reference: "offsets of egnn", conformance: "in egnn_test.ts" },
   internal_coordinates: {
     reference: "the oracle is src/systems/molecule/zmatrix.ts",

@@ -127,6 +127,19 @@ export interface MintConfig {
   temperedEss: number;
   /** Strength of the repulsion between components' Gram matrices (eq. 18). */
   repulsion: number;
+  /** Molecules in Cartesian coordinates only. */
+  molecule?: CartesianMoleculeConfig;
+}
+
+/** What the families of Cartesian coordinates need to know of a molecule. */
+export interface CartesianMoleculeConfig {
+  /**
+   * The atom at the origin, of prior and paths: index from 0, or "centre", the atom nearest the centre
+   * of the bond graph.
+   */
+  anchor: number | "centre";
+  /** As internal.reference. */
+  reference: number[] | null;
 }
 
 export interface NetworkConfig {
@@ -137,6 +150,8 @@ export interface NetworkConfig {
   hidden: number;
   /** Node channels of the matrix A = Σ_c s_c h_c h_cᵀ: 1, 2, 3 or 4. */
   channels: number;
+  /** What the outputs b, c and s are multiplied by, energy / length²; absent: 1. */
+  outputScale?: number;
   /** Which outputs act: b (odd drift), c (even drift), A (matrix exponential). */
   drift: boolean;
   evenDrift: boolean;

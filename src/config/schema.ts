@@ -138,6 +138,10 @@ const mint = object({
   weightExponent: positive(),
   temperedEss: fraction(),
   repulsion: nonNegative(),
+  molecule: object({
+    anchor: z.union([z.literal("centre"), integer(0, 1e6)], 'an integer >= 0 or "centre"'),
+    reference: z.union([z.null(), z.array(finite())], "a list of numbers or null"),
+  }).optional(),
 });
 
 const network = object({
@@ -148,6 +152,7 @@ const network = object({
   drift: boolean(),
   evenDrift: boolean(),
   matrix: oneOf("none", "signed", "positive"),
+  outputScale: positive().optional(),
 });
 
 const julep = object({
@@ -315,6 +320,12 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
   }
   if (config.molecule && system.kind !== "molecule") {
     yield ["molecule", `is for molecules, system.kind is ${system.kind}`];
+  }
+  if (mint.molecule && system.kind !== "molecule") {
+    yield ["mint.molecule", `must be absent for a system of kind "${system.kind}"`];
+  }
+  if (julep.network.outputScale !== undefined && system.kind !== "molecule") {
+    yield ["julep.network.outputScale", `must be absent for a system of kind "${system.kind}"`];
   }
   if (config.path && system.kind !== "lennard_jones" && config.path.stepSize === null) {
     yield ["path.stepSize", `must be a number > 0 for ${system.kind}, got null`];

@@ -64,6 +64,10 @@ function checkShape(shape: NetworkShape): void {
   require(hidden > 0 && hidden % 8 === 0, "hidden", hidden, "a positive multiple of 8");
   const few = Number.isInteger(channels) && channels >= 0 && channels <= MAX_CHANNELS;
   require(few, "channels", channels, `an integer from 0 to ${MAX_CHANNELS}`);
+  const { types = [] } = shape;
+  const typed = types.every((type) => Number.isInteger(type) && type >= 0 && type < particles);
+  require(!shape.types || types.length === particles, "types", types.length, "one a particle");
+  require(typed, "types", NaN, "integers from 0 to the number of particles");
   require(lengthScale > 0 && lengthScale < Infinity, "lengthScale", lengthScale, "positive");
 }
 
@@ -102,7 +106,13 @@ export function egnnLayout(shape: NetworkShape): EgnnLayout {
     add("heads.strength.weight", C, H);
     add("heads.strength.bias", C);
   }
+  if (shape.types) add("input.types", typeCount(shape), H);
   return { entries, size };
+}
+
+/** T, 0 for particles all alike. */
+export function typeCount({ types }: NetworkShape): number {
+  return types ? 1 + types.reduce((most, type) => Math.max(most, type), -1) : 0;
 }
 
 /** Views of the flat array by name. */
@@ -121,11 +131,26 @@ export function egnnTensors(
   return tensors;
 }
 
+/**
+ * Multiplies the tensors of the heads of b, c and s by shape.outputScale, in place: what fast kernels
+ * take as parameters, or give as a gradient. The tensors stand in `flat` as in `egnnLayout`.
+ */
+export function scaleHeads(shape: NetworkShape, flat: Float32Array | Float64Array): void {
+  const { outputScale = 1 } = shape;
+  if (outputScale === 1) return;
+  for (const { name, shape: dimensions, offset } of egnnLayout(shape).entries) {
+    if (!/^heads\.(drift|strength)\./.test(name)) continue;
+    const length = dimensions.reduce((product, d) => product * d, 1);
+    for (let i = offset; i < offset + length; i++) flat[i] *= outputScale;
+  }
+}
+
 /** Standard deviation of a tensor's initial normals; 0 for tensors that start at zero. */
 function initialScale(entry: EgnnEntry): number {
   // Training starts from plain annealed Langevin dynamics: b = c = 0 and A = 0.
   if (entry.name.startsWith("heads.drift.") || entry.name.startsWith("heads.strength.")) return 0;
   if (entry.name.endsWith(".bias")) return 0;
+  if (entry.name === "input.types") return 1;
   const fanIn = entry.shape[1];
   // weight_i and weight_j read one concatenated vector of 2H numbers.
   const concatenated = /\.weight_[ij]$/.test(entry.name) ? 2 : 1;

@@ -12,13 +12,21 @@ export interface NetworkShape {
   readonly channels: number;
   /** Lengths are divided by this before they enter the network. */
   readonly lengthScale: number;
-  /** Whether particle 0 is flagged as the anchor, and radii are measured from it. */
+  /** Whether a particle is flagged as the anchor, and radii are measured from it. */
   readonly anchored: boolean;
+  /** Which one; absent: 0. */
+  readonly anchor?: number;
+  /** Type of each particle, 0 to T − 1: the network tells types apart; absent: all alike. */
+  readonly types?: readonly number[];
+  /** b, c and s are multiplied by it; absent: 1. */
+  readonly outputScale?: number;
 }
 
 /** A trained (or initial) Julep transport: plain data. */
 export interface JulepModel {
   readonly gauge: JulepConfig["gauge"];
+  /** The particle held at the origin by the gauge "anchor"; absent: 0. */
+  readonly anchor?: number;
   readonly forceClip: number | null;
   /** null: no network (plain annealed Langevin dynamics). */
   readonly network: NetworkShape | null;

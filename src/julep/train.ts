@@ -23,8 +23,16 @@ import { julepPairPath, overdampedStepSizes, sourcePath } from "./pair_path.ts";
 import type { PathModel } from "../path/model.ts";
 import { randomTimes, uniformTimes } from "./schedule.ts";
 
-/** The transport before training: heads at zero, so plain annealed Langevin dynamics. */
-export function initialiseJulep(system: System, config: JulepConfig, seed: number): JulepModel {
+/**
+ * The transport before training: heads at zero, so plain annealed Langevin dynamics. `anchor` is the
+ * particle at the origin where the gauge has one; the prior's own (MintModel.anchor).
+ */
+export function initialiseJulep(
+  system: System,
+  config: JulepConfig,
+  seed: number,
+  anchor = 0,
+): JulepModel {
   const { network: net, stepSize, diffusion } = config;
   const source = clusterSource(system, config);
   const network: NetworkShape | null = net.enabled
@@ -40,10 +48,14 @@ export function initialiseJulep(system: System, config: JulepConfig, seed: numbe
         : net.channels,
       lengthScale: system.lengthScale,
       anchored: config.gauge === "anchor",
+      ...(anchor > 0 ? { anchor } : {}),
+      ...(system.config.kind === "molecule" ? { types: atomTypes(system) } : {}),
+      ...(net.outputScale === undefined ? {} : { outputScale: net.outputScale }),
     }
     : null;
   return {
     gauge: config.gauge,
+    ...(anchor > 0 ? { anchor } : {}),
     forceClip: config.forceClip,
     network,
     drift: net.drift,
@@ -66,6 +78,19 @@ export function initialiseJulep(system: System, config: JulepConfig, seed: numbe
       }
       : {}),
   };
+}
+
+/** A molecule's atoms, each of a type of its own but for those that the energy does not tell apart. */
+function atomTypes({ particles, identicalParticles }: System): number[] {
+  const types = new Array<number>(particles).fill(-1);
+  let next = 0;
+  for (let i = 0; i < particles; i++) {
+    if (types[i] >= 0) continue;
+    const alike = identicalParticles.find((group) => group.includes(i)) ?? [i];
+    for (const other of alike) types[other] = next;
+    next++;
+  }
+  return types;
 }
 
 /** The path whose levels (and flow, once fitted) a transport of this configuration takes over. */

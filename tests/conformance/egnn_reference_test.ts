@@ -33,6 +33,18 @@ const shapes: NetworkShape[] = [
     lengthScale: 0.7,
     anchored: false,
   },
+  {
+    particles: 4,
+    dimension: 3,
+    layers: 2,
+    hidden: 8,
+    channels: 1,
+    lengthScale: 1.2,
+    anchored: true,
+    anchor: 2,
+    types: [0, 1, 0, 1],
+    outputScale: 3,
+  },
 ];
 
 const random = (seed: number) => new RandomStream(seed, Stream.test, 0);
@@ -127,9 +139,10 @@ for (const shape of shapes) {
   Deno.test(`egnn reference: relabelling particles relabels the outputs, ${name}`, () => {
     const parameters = filledParameters(shape, 8);
     const x = normals(N * n, random(9), 1.5);
-    // Cycles all particles, or all but the anchor.
+    // Cycles all particles, or all but the anchor; with types, exchanges two of one type.
     const fixed = shape.anchored ? 1 : 0;
-    const source = (i: number) => i < fixed ? i : fixed + (i - fixed + 1) % (N - fixed);
+    const source = (i: number) =>
+      shape.types ? i % 2 ? 4 - i : i : i < fixed ? i : fixed + (i - fixed + 1) % (N - fixed);
     const relabel = (y: Float64Array, width: number) =>
       y.map((_, at) => y[source(Math.floor(at / width)) * width + at % width]);
     const out = egnnOutput(shape), relabelled = egnnOutput(shape);

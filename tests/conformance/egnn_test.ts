@@ -9,7 +9,13 @@ import assert from "node:assert/strict";
 import { egnnBackward, egnnForward } from "../../src/backends/reference/egnn.ts";
 import { egnnOutputSize, packEgnn } from "../../src/backends/wasm/egnn.ts";
 import { type KernelVariant, loadKernels } from "../../src/backends/wasm/module.ts";
-import { egnnLayout, type EgnnOutput, egnnOutput, initialiseEgnn } from "../../src/julep/egnn.ts";
+import {
+  egnnLayout,
+  type EgnnOutput,
+  egnnOutput,
+  initialiseEgnn,
+  scaleHeads,
+} from "../../src/julep/egnn.ts";
 import { eachGpu, gpuKernels, gpuTest } from "./gpu.ts";
 import type { NetworkShape } from "../../src/julep/model.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
@@ -77,10 +83,9 @@ async function evaluate(
   } else {
     exports.egnnForwardBatch(address, xAt, tAt, outAt, scratch, blocks);
   }
-  return {
-    out: memory.f32(outAt, length).slice(),
-    gradient: memory.f32(gradientAt, size).slice(),
-  };
+  const gradient = memory.f32(gradientAt, size).slice();
+  if (shape.outputScale) scaleHeads(shape, gradient);
+  return { out: memory.f32(outAt, length).slice(), gradient };
 }
 
 /** Largest error of each kind of output, relative to the largest value of its kind. */
@@ -195,12 +200,28 @@ for (const channels of [0, 1, 2, 3, 4]) {
   });
 }
 
+/** Molecules: an anchor that is not the first particle, types, outputs in units of their own. */
+const molecular: NetworkShape[] = [0, 2].flatMap((channels) =>
+  [1, 2].map((layers) => ({
+    particles: 7,
+    dimension: 3,
+    layers,
+    hidden: 16,
+    channels,
+    lengthScale: 0.9,
+    anchored: true,
+    anchor: 4,
+    types: [0, 1, 1, 2, 3, 0, 2],
+    outputScale: 5,
+  }))
+);
+
 for (const variant of ["relaxed", "plain"] as const) {
-  for (const shape of shapes) {
+  for (const shape of [...shapes, ...molecular]) {
     const { particles: N, dimension: n, layers, hidden, channels, anchored } = shape;
     const name = `N=${N} n=${n} L=${layers} H=${hidden} C=${channels}${
       anchored ? " anchored" : ""
-    }`;
+    }${shape.types ? " types" : ""}`;
     Deno.test(`egnn ${variant}: forward and gradient agree with the reference, ${name}`, async () => {
       const blocks = N > 4 && hidden === 64 ? 1 : 2;
       const stream = random(2);

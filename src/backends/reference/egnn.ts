@@ -6,7 +6,7 @@
  * networks", 2021, with the equivariant outputs taken once, from the last layer's messages).
  * With r_ij = x_i − x_j, s_ij = √(|r_ij|² + 1e-12) / lengthScale, e_ij = (s_ij, 1 / (1 + s_ij²)):
  *
- *   h_i   = W_in f_i + b_in                             f: time, radius and anchor flag (7 numbers)
+ *   h_i   = W_in f_i + b_in (+ e_type(i))               f: time, radius and anchor flag (7 numbers)
  *   each layer:
  *   m1_ij = tanh(W_i h_i + W_j h_j + W_e e_ij + b_1)    edge.*
  *   m2_ij = tanh(W_2 m1_ij + b_2)                       message.*
@@ -18,6 +18,8 @@
  *   b_i   = Σ_{j≠i} w^b_ij r_ij / (1 + s_ij),  c_i alike with w^c
  *   h^A_i = tanh(W_A h_i + b_A)                         heads.channel.*
  *   s_c   = mean_i (W_s h_i + b_s)_c                    heads.strength.*
+ *
+ * w^b, w^c and s are multiplied by the shape's outputScale.
  */
 import { egnnLayout, type EgnnOutput, egnnOutput, egnnTensors } from "../../julep/egnn.ts";
 import type { NetworkShape } from "../../julep/model.ts";
@@ -94,13 +96,20 @@ function edgesOf(shape: NetworkShape, x: Float64Array): Edge[] {
   return edges;
 }
 
-function nodeFeatures(shape: NetworkShape, x: Float64Array, t: number): Float64Array[] {
-  const { particles: N, dimension: n, lengthScale, anchored } = shape;
+/** The anchor, or the mean of all particles. */
+function originOf(shape: NetworkShape, x: Float64Array): Float64Array {
+  const { particles: N, dimension: n, anchored, anchor = 0 } = shape;
   const origin = new Float64Array(n);
   for (let a = 0; a < n; a++) {
-    if (anchored) origin[a] = x[a];
+    if (anchored) origin[a] = x[anchor * n + a];
     else for (let i = 0; i < N; i++) origin[a] += x[i * n + a] / N;
   }
+  return origin;
+}
+
+function nodeFeatures(shape: NetworkShape, x: Float64Array, t: number): Float64Array[] {
+  const { particles: N, dimension: n, lengthScale, anchored, anchor = 0 } = shape;
+  const origin = originOf(shape, x);
   const angle = Math.PI * t;
   return Array.from({ length: N }, (_, i) => {
     let squared = SMOOTHING;
@@ -112,7 +121,7 @@ function nodeFeatures(shape: NetworkShape, x: Float64Array, t: number): Float64A
       Math.sin(2 * angle),
       Math.cos(2 * angle),
       Math.sqrt(squared) / lengthScale,
-      anchored && i === 0 ? 1 : 0,
+      anchored && i === anchor ? 1 : 0,
     );
   });
 }
@@ -132,15 +141,21 @@ interface Tape {
 
 type Tensors = Record<string, Float64Array>;
 
+/** e_type(i), or its gradient. */
+function typeRow({ types, hidden: H }: NetworkShape, tensors: Tensors, i: number): Float64Array {
+  return tensors["input.types"].subarray(types![i] * H, (types![i] + 1) * H);
+}
+
 function run(shape: NetworkShape, p: Tensors, x: Float64Array, t: number, out: EgnnOutput): Tape {
-  const { particles: N, dimension: n, layers, hidden: H, channels: C } = shape;
+  const { particles: N, dimension: n, layers, hidden: H, channels: C, outputScale = 1 } = shape;
   const edges = edgesOf(shape, x);
   const features = nodeFeatures(shape, x, t);
   const tape: Tape = { edges, features, nodes: [], m1: [], m2: [], u: [] };
 
-  let h = features.map((f) => {
+  let h = features.map((f, i) => {
     const y = p["input.bias"].slice();
     addProduct(p["input.weight"], f, y);
+    if (shape.types) add(typeRow(shape, p, i), y);
     return y;
   });
   for (let l = 0; l < layers; l++) {
@@ -188,8 +203,8 @@ function run(shape: NetworkShape, p: Tensors, x: Float64Array, t: number, out: E
     const w = p["heads.drift.bias"].slice();
     addProduct(p["heads.drift.weight"], tape.m2[layers - 1][e], w);
     for (let a = 0; a < n; a++) {
-      out.b[i * n + a] += w[0] * vector[a];
-      out.c[i * n + a] += w[1] * vector[a];
+      out.b[i * n + a] += outputScale * w[0] * vector[a];
+      out.c[i * n + a] += outputScale * w[1] * vector[a];
     }
   });
   if (C > 0) {
@@ -200,7 +215,7 @@ function run(shape: NetworkShape, p: Tensors, x: Float64Array, t: number, out: E
       out.h.set(tanhInPlace(channel), i * C);
       const strength = p["heads.strength.bias"].slice();
       addProduct(p["heads.strength.weight"], hi, strength);
-      for (let c = 0; c < C; c++) out.s[c] += strength[c] / N;
+      for (let c = 0; c < C; c++) out.s[c] += outputScale * strength[c] / N;
     });
   }
   return tape;
@@ -235,7 +250,7 @@ export function egnnBackward(
   gradient: Float64Array,
   inputGradient?: Float64Array,
 ): void {
-  const { particles: N, dimension: n, layers, hidden: H, channels: C } = shape;
+  const { particles: N, dimension: n, layers, hidden: H, channels: C, outputScale = 1 } = shape;
   const layout = egnnLayout(shape);
   const p = egnnTensors(layout, parameters);
   const g = egnnTensors(layout, gradient);
@@ -247,8 +262,8 @@ export function egnnBackward(
   const dw = edges.map(({ i, vector }) => {
     const d = new Float64Array(2);
     for (let a = 0; a < n; a++) {
-      d[0] += adjoint.b[i * n + a] * vector[a];
-      d[1] += adjoint.c[i * n + a] * vector[a];
+      d[0] += outputScale * adjoint.b[i * n + a] * vector[a];
+      d[1] += outputScale * adjoint.c[i * n + a] * vector[a];
     }
     return d;
   });
@@ -256,7 +271,7 @@ export function egnnBackward(
   /** Adjoints of every edge's features (s, 1 / (1 + s²)). */
   const dFeatures = edges.map(() => new Float64Array(2));
   if (C > 0) {
-    const dStrength = adjoint.s.map((d) => d / N);
+    const dStrength = adjoint.s.map((d) => outputScale * d / N);
     tape.nodes[layers].forEach((hi, i) => {
       const y = out.h.subarray(i * C, (i + 1) * C);
       const dChannel = tanhAdjoint(y, adjoint.h.subarray(i * C, (i + 1) * C));
@@ -324,6 +339,7 @@ export function egnnBackward(
     const d = new Float64Array(f.length);
     addProductAdjoint(p["input.weight"], f, dh[i], d, g["input.weight"]);
     add(dh[i], g["input.bias"]);
+    if (shape.types) add(dh[i], typeRow(shape, g, i));
     return d;
   });
   if (!inputGradient) return;
@@ -341,7 +357,8 @@ function addPositionGradient(
   dNodeFeatures: readonly Float64Array[],
   out: Float64Array,
 ): void {
-  const { particles: N, dimension: n, layers, lengthScale, anchored } = shape;
+  const { particles: N, dimension: n, layers, lengthScale, anchored, anchor = 0 } = shape;
+  const { outputScale = 1 } = shape;
   tape.edges.forEach(({ i, j, features: [s], vector }, e) => {
     const w = p["heads.drift.bias"].slice();
     addProduct(p["heads.drift.weight"], tape.m2[layers - 1][e], w);
@@ -349,7 +366,8 @@ function addPositionGradient(
     let ds = dFeatures[e][0] - dFeatures[e][1] * 2 * s / (1 + s * s) ** 2;
     const dVector = new Float64Array(n);
     for (let a = 0; a < n; a++) {
-      dVector[a] = w[0] * adjoint.b[i * n + a] + w[1] * adjoint.c[i * n + a];
+      dVector[a] = outputScale *
+        (w[0] * adjoint.b[i * n + a] + w[1] * adjoint.c[i * n + a]);
       ds -= dVector[a] * vector[a] / (1 + s);
     }
     for (let a = 0; a < n; a++) {
@@ -359,17 +377,13 @@ function addPositionGradient(
       out[j * n + a] -= d;
     }
   });
-  const origin = new Float64Array(n);
-  for (let a = 0; a < n; a++) {
-    if (anchored) origin[a] = x[a];
-    else for (let i = 0; i < N; i++) origin[a] += x[i * n + a] / N;
-  }
+  const origin = originOf(shape, x);
   dNodeFeatures.forEach((d, i) => {
     const radius = tape.features[i][5];
     for (let a = 0; a < n; a++) {
       const g = d[5] * (x[i * n + a] - origin[a]) / (radius * lengthScale ** 2);
       out[i * n + a] += g;
-      if (anchored) out[a] -= g;
+      if (anchored) out[anchor * n + a] -= g;
       else for (let k = 0; k < N; k++) out[k * n + a] -= g / N;
     }
   });

@@ -112,7 +112,7 @@ export class ReferenceExecutor implements Executor {
     const { size } = parts;
     const { count, times } = job;
     const N = parts.system.particles;
-    const { gauge, logStepSize } = parts.transport;
+    const { gauge, anchor, logStepSize } = parts.transport;
     const forward = job.direction === "forward";
     const key = streamKey(job.seed, forward ? Stream.forward : Stream.backward);
     const eps = stepSizes(logStepSize, times);
@@ -129,7 +129,7 @@ export class ReferenceExecutor implements Executor {
     const forces = job.keep ? new Float64Array(kept) : undefined;
     for (let s = 0; s < count; s++) {
       const start = starts.slice(s * size, (s + 1) * size);
-      intoGauge(start, N, gauge);
+      intoGauge(start, N, gauge, anchor);
       const path = diffusion
         ? controlledPath(diffusion, start, job.direction, key, job.first + s)
         : trajectory(transport, start, times, eps, job.direction, key, job.first + s);

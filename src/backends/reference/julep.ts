@@ -49,11 +49,12 @@ export function projectGauge(
   values: Float64Array,
   particles: number,
   gauge: JulepModel["gauge"],
+  anchor = 0,
 ): void {
   const width = values.length / particles;
   for (let a = 0; a < width; a++) {
     if (gauge === "anchor") {
-      values[a] = 0;
+      values[anchor * width + a] = 0;
       continue;
     }
     let mean = 0;
@@ -67,12 +68,12 @@ export function intoGauge(
   positions: Float64Array,
   particles: number,
   gauge: JulepModel["gauge"],
+  anchor = 0,
 ): void {
   const n = positions.length / particles;
   if (gauge === "centre_of_mass") return projectGauge(positions, particles, gauge);
-  for (let i = particles - 1; i >= 0; i--) {
-    for (let a = 0; a < n; a++) positions[i * n + a] -= positions[a];
-  }
+  const origin = positions.slice(anchor * n, (anchor + 1) * n);
+  for (let i = 0; i < positions.length; i++) positions[i] -= origin[i % n];
 }
 
 /** U_t and the clipped, projected force at time t. */
@@ -104,19 +105,19 @@ function annealedForce(p: Transport, x: Float64Array, t: number): [number, Float
       for (let a = 0; a < n; a++) force[i * n + a] *= factor;
     }
   }
-  projectGauge(force, N, p.julep.gauge);
+  projectGauge(force, N, p.julep.gauge, p.julep.anchor);
   return [energy, force];
 }
 
 /** Gauge projection of the outputs (and of their adjoints); heads that are off are zeroed. */
 function projectOutputs(p: Transport, net: EgnnOutput): void {
-  const { gauge, drift, evenDrift } = p.julep;
+  const { gauge, anchor, drift, evenDrift } = p.julep;
   const N = p.system.particles;
-  if (drift) projectGauge(net.b, N, gauge);
+  if (drift) projectGauge(net.b, N, gauge, anchor);
   else net.b.fill(0);
-  if (evenDrift) projectGauge(net.c, N, gauge);
+  if (evenDrift) projectGauge(net.c, N, gauge, anchor);
   else net.c.fill(0);
-  if (net.s.length) projectGauge(net.h, N, gauge);
+  if (net.s.length) projectGauge(net.h, N, gauge, anchor);
 }
 
 function networkAt(p: Transport, x: Float64Array, t: number): EgnnOutput | null {
@@ -207,7 +208,7 @@ export function trajectory(
     const eps = stepSizes[step];
     const sigma = Math.sqrt(2 * eps * dt);
     normals(noise, key, sample, step * Math.ceil(size / 2));
-    projectGauge(noise, N, p.julep.gauge);
+    projectGauge(noise, N, p.julep.gauge, p.julep.anchor);
     const move = displacement(p, here, sign, dt, eps)
       .map((d, a) => d + sigma * noise[a]);
     const there = stateAt(p, here.x.map((v, a) => v + move[a]), times[next]);

@@ -1,5 +1,5 @@
 /** Host side of assembly/egnn.ts: packs a network and gives its sizes. */
-import { egnnLayout } from "../../julep/egnn.ts";
+import { egnnLayout, scaleHeads, typeCount } from "../../julep/egnn.ts";
 import type { NetworkShape } from "../../julep/model.ts";
 import type { KernelExports } from "./exports.ts";
 import type { KernelMemory } from "./memory.ts";
@@ -40,10 +40,20 @@ export function packEgnn(
   const scratch = memory.alloc(kernels.egnnScratchBytes(N, L, H));
   const tapeBytes = kernels.julepTapeBytes(N, n, L, H, C);
   const tape = memory.alloc(tapeBytes);
+  const types = typeCount(shape);
+  const table = types > 0 ? memory.alloc(kernels.egnnTypesBytes(N, H, types)) : 0;
   const mark = memory.mark();
   const flat = memory.alloc(4 * size);
-  memory.f32(flat, size).set(parameters);
-  kernels.egnnPack(flat, address, N, n, L, H, C, shape.lengthScale, shape.anchored ? 1 : 0);
+  const scaled = memory.f32(flat, size);
+  scaled.set(parameters);
+  scaleHeads(shape, scaled);
+  const anchored = shape.anchored ? 1 + (shape.anchor ?? 0) : 0;
+  kernels.egnnPack(flat, address, N, n, L, H, C, shape.lengthScale, anchored);
+  if (table) {
+    const indices = memory.alloc(4 * N);
+    memory.i32(indices, N).set(shape.types!);
+    kernels.egnnPackTypes(flat, address, table, indices, types);
+  }
   memory.release(mark);
   return { address, scratch, tape, tapeBytes };
 }

@@ -1,4 +1,5 @@
 /** The WebAssembly backend: SIMD kernels on blocks of LANES samples, in this worker's own memory. */
+import { scaleHeads } from "../../julep/egnn.ts";
 import { knotGradient } from "../../julep/schedule.ts";
 import { drawMint } from "../../mint/mixture.ts";
 import { Stream, streamKey } from "../../math/random.ts";
@@ -284,7 +285,7 @@ export class WasmExecutor implements Executor {
     const one = new Float64Array(size);
     for (let s = 0; s < count; s++) {
       one.set(start.subarray(s * size, (s + 1) * size));
-      intoGauge(one, system.particles, parts.transport.gauge);
+      intoGauge(one, system.particles, parts.transport.gauge, parts.transport.anchor);
       start.set(one, s * size);
     }
     const diffusion = this.#diffusion();
@@ -420,8 +421,10 @@ export class WasmExecutor implements Executor {
       stepGradient,
       silenced ? 0 : this.#tapes.find(job), // The tapes of dead lanes hold NaN.
     );
+    const parameters = Float64Array.from(memory.f32(gradient, length));
+    if (parts.transport.network) scaleHeads(parts.transport.network, parameters);
     const result = {
-      parameters: Float64Array.from(memory.f32(gradient, length)),
+      parameters,
       logStepSize: knotGradient(
         parts.transport.logStepSize.length,
         times,

@@ -121,6 +121,14 @@ export interface KernelExports {
     lengthScale: number,
     anchored: number,
   ): void;
+  egnnTypesBytes(particles: number, hidden: number, types: number): number;
+  egnnPackTypes(
+    flat: number,
+    network: number,
+    table: number,
+    particleTypes: number,
+    types: number,
+  ): void;
   egnnScratchBytes(particles: number, layers: number, hidden: number): number;
   egnnTapeBytes(particles: number, layers: number, hidden: number): number;
   egnnForwardBatch(

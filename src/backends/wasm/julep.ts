@@ -71,7 +71,7 @@ export function packJulepJob(
     N,
     n,
     T,
-    model.gauge === "anchor" ? 0 : 1,
+    model.gauge === "anchor" ? model.anchor ?? 0 : -1,
     clipsAt,
     addresses.pairKind,
     addresses.pairParameters,
