@@ -29,7 +29,7 @@ export type MethodName = (typeof methodNames)[number];
 export function withMethod(config: RunConfig, method: string): RunConfig {
   switch (method) {
     case "julep":
-      return config;
+      return config.system.kind === "molecule" ? cartesianJulep(config) : config;
     case "underdamped":
     case "adjusted":
     case "ais":
@@ -103,6 +103,39 @@ function withInternal(config: RunConfig): RunConfig {
     throw new InputError(`method internal is for molecules, system.kind is ${config.system.kind}`);
   }
   return config.internal ? config : { ...withoutStages(config), internal: { ...internalDefaults } };
+}
+
+/**
+ * The paper's own setting on a molecule, for comparison: orbit Gaussians of correlated atoms and Julep
+ * in Cartesian coordinates (nm). Stiff bonds (2.5e5 kT/nm²) hold ε to about 1e-4 nm² at 100 steps.
+ */
+function cartesianJulep(config: RunConfig): RunConfig {
+  const { mint, julep, internal, ...rest } = config;
+  if (mint.molecule) return config;
+  return {
+    ...rest,
+    ...(internal ? { internal: null } : {}),
+    mint: {
+      ...mint,
+      family: "orbit_gaussian",
+      gaussian: { mean: "minima", covariance: "full" },
+      components: 8,
+      broad: { weight: 0.02, scale: "auto" },
+      starts: 60,
+      iterations: 300,
+      samples: 512,
+      learningRate: 2e-4,
+      molecule: mint.molecule ?? { anchor: "centre", reference: internal?.reference ?? null },
+    },
+    julep: {
+      ...julep,
+      iterations: 100,
+      gauge: "anchor",
+      forceClip: 2000,
+      network: { ...julep.network, layers: 2, hidden: 32, outputScale: 1000 },
+      stepSize: { ...julep.stepSize, initial: 3e-5 },
+    },
+  };
 }
 
 /** The broad Gaussian alone, and no training. */

@@ -16,11 +16,13 @@ import type { PairGeometry } from "./pair_geometry.ts";
  */
 export type PermutationTreatment = "enumerated" | "invariant" | "none";
 
-/** Where a component starts: a configuration, particle 0 at the origin, and a width (length). */
+/** Where a component starts: a configuration by place, the anchor first and at the origin, and a width (length). */
 export interface ComponentStart {
   /** (N, n). */
   readonly positions: Float64Array;
   readonly width: number;
+  /** Covariance of places 1 to N − 1 relative to the anchor, (M, M), of each axis; in place of `width`. */
+  readonly covariance?: Float64Array;
 }
 
 export interface DensityFamily {

@@ -3,6 +3,7 @@
  * count, and independent standard normal numbers ("whitened" rows of n).
  */
 import type { GaussianConfig } from "../config/config.ts";
+import { cholesky } from "../math/linear.ts";
 import type { RandomStream } from "../math/random.ts";
 
 export interface GaussianNoise {
@@ -53,6 +54,38 @@ export function placeNoise(
       parameters[at] = k === j ? Math.log(diagonal) : diagonal / (k + 2);
     }
   }
+}
+
+/**
+ * Parameters of the noise nearest to a covariance of the positions relative to the anchor, (M, M):
+ * itself, its diagonal (the anchor taking a share that leaves every particle some), or its mean.
+ */
+export function placeCovariance(
+  kind: Covariance,
+  parameters: Float64Array,
+  covariance: Float64Array,
+  particles: number,
+): void {
+  const m = particles - 1;
+  if (kind === "full") {
+    const l = cholesky(covariance, m);
+    for (let j = 0; j < m; j++) {
+      for (let k = 0; k <= j; k++) {
+        const value = l[j * m + k];
+        parameters[triangle(j, k)] = k === j ? Math.log(value) : value;
+      }
+    }
+    return;
+  }
+  const variances = Float64Array.from({ length: m }, (_, j) => covariance[j * (m + 1)]);
+  if (kind === "scale") {
+    // Differences of two particles have twice the variance of one.
+    parameters[0] = 0.5 * Math.log(variances.reduce((sum, v) => sum + v, 0) / (2 * m));
+    return;
+  }
+  const own = 0.25 * variances.reduce((least, v) => Math.min(least, v), Infinity);
+  parameters[0] = 0.5 * Math.log(own);
+  variances.forEach((v, j) => parameters[j + 1] = 0.5 * Math.log(v - own));
 }
 
 export function createNoise(

@@ -11,9 +11,15 @@ export interface Labellings {
   readonly particles: Int32Array;
 }
 
-/** The labelling that leaves every particle in its place. */
-export function identityLabelling(particles: number): Labellings {
-  return { count: 1, particles: Int32Array.from({ length: particles }, (_, i) => i) };
+/** The labelling that leaves every particle in its place, but for the anchor, which is put first. */
+export function identityLabelling(particles: number, anchor = 0): Labellings {
+  return { count: 1, particles: Int32Array.from(anchorFirst(particles, anchor)) };
+}
+
+/** anchor, then the others in rising order. */
+function anchorFirst(particles: number, anchor: number): number[] {
+  const others = Array.from({ length: particles }, (_, i) => i).filter((i) => i !== anchor);
+  return [anchor, ...others];
 }
 
 /** How many labellings `enumerateLabellings` would give; may be infinite. */
@@ -26,14 +32,16 @@ export function labellingCount(groups: readonly (readonly number[])[]): number {
 }
 
 /**
- * All labellings that permute each group within itself, the anchor (particle 0) included.
+ * All labellings that permute each group within itself, the anchor included.
  *
  * @param groups disjoint groups of interchangeable particles; particles in none keep their place
+ * @param anchor the particle whose place is the first
  * @throws InputError where there would be more than MAX_LABELLINGS
  */
 export function enumerateLabellings(
   particles: number,
   groups: readonly (readonly number[])[],
+  anchor = 0,
 ): Labellings {
   const count = labellingCount(groups);
   if (count > MAX_LABELLINGS) {
@@ -44,13 +52,15 @@ export function enumerateLabellings(
         "permutation-invariant density): that many identical particles need an invariant family",
     );
   }
-  let rows: number[][] = [Array.from({ length: particles }, (_, i) => i)];
+  const plain = anchorFirst(particles, anchor);
+  let rows: number[][] = [plain];
   for (const group of groups) {
     const orders = permutations(group);
+    const places = group.map((particle) => plain.indexOf(particle));
     rows = rows.flatMap((row) =>
       orders.map((order) => {
         const next = row.slice();
-        group.forEach((place, i) => next[place] = order[i]);
+        places.forEach((place, i) => next[place] = order[i]);
         return next;
       })
     );

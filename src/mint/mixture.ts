@@ -23,8 +23,8 @@ const SMALLEST_SHARE = 1e-9;
 /** The labellings a model's mixture is averaged over; the identity where none need be. */
 export function mintLabellings(model: MintModel): Labellings {
   return permutationTreatment(model) === "enumerated"
-    ? enumerateLabellings(model.particles, model.identicalParticles)
-    : identityLabelling(model.particles);
+    ? enumerateLabellings(model.particles, model.identicalParticles, model.anchor)
+    : identityLabelling(model.particles, model.anchor);
 }
 
 /** A model made ready for evaluation and drawing. Not safe to share between concurrent callers. */

@@ -15,6 +15,8 @@ export interface MintModel {
   readonly symmetrise: boolean;
   /** Groups of interchangeable particles the symmetrisation runs over. */
   readonly identicalParticles: readonly (readonly number[])[];
+  /** Particle at the components' first place, the one positions are relative to; absent: 0. */
+  readonly anchor?: number;
   readonly broadWeight: number;
   /** Standard deviation per coordinate of the broad Gaussian. */
   readonly broadScale: number;

@@ -19,7 +19,13 @@ import type {
   ComponentStart,
   DensityFamily,
 } from "./family.ts";
-import { createNoise, type GaussianNoise, noiseSize, placeNoise } from "./gaussian_noise.ts";
+import {
+  createNoise,
+  type GaussianNoise,
+  noiseSize,
+  placeCovariance,
+  placeNoise,
+} from "./gaussian_noise.ts";
 import type { Labellings } from "./labellings.ts";
 import type { MintShape } from "./model.ts";
 import { logOrbitIntegral } from "./orbit_integral.ts";
@@ -44,10 +50,13 @@ export const orbitGaussian: DensityFamily = {
     meanSize(shape) + noiseSize(gaussianOf(shape).covariance, shape.particles),
   hasMeans: (shape) => gaussianOf(shape).mean === "minima",
   component: (parameters, model) => new OrbitGaussianComponent(parameters, model),
-  place(parameters, { positions, width }: ComponentStart, shape) {
+  place(parameters, { positions, width, covariance: found }: ComponentStart, shape) {
     const means = meanSize(shape);
+    const { covariance } = gaussianOf(shape);
     parameters.set(positions.subarray(shape.dimension, shape.dimension + means));
-    placeNoise(gaussianOf(shape).covariance, parameters.subarray(means), width, shape.particles);
+    const noise = parameters.subarray(means);
+    if (found) placeCovariance(covariance, noise, found, shape.particles);
+    else placeNoise(covariance, noise, width, shape.particles);
   },
 };
 

@@ -32,14 +32,21 @@ export const orbitVmf: DensityFamily = {
     const m = particles - 1;
     placePolar(parameters, start, m, n);
     for (let j = 0; j < m; j++) {
-      parameters[m * (n + 2) + j] = 2 * Math.log(startRadius(start, j, n) / start.width);
+      parameters[m * (n + 2) + j] = 2 * Math.log(startRadius(start, j, n) / startWidth(start, j));
     }
   },
 };
 
+/** Width of place j about the anchor. */
+function startWidth({ width, covariance }: ComponentStart, j: number): number {
+  if (!covariance) return width;
+  return Math.sqrt(covariance[j * (Math.sqrt(covariance.length) + 1)]);
+}
+
 /** Distance of place j from the anchor; a particle on top of it counts as far as it is wide. */
-export function startRadius({ positions, width }: ComponentStart, j: number, n: 2 | 3): number {
-  return Math.max(Math.hypot(...positions.subarray((j + 1) * n, (j + 2) * n)), width);
+export function startRadius(start: ComponentStart, j: number, n: 2 | 3): number {
+  const x = start.positions.subarray((j + 1) * n, (j + 2) * n);
+  return Math.max(Math.hypot(...x), startWidth(start, j));
 }
 
 /** Directions (M·n), log radii (M) and log σ (M) of a start: σ is the width over the radius. */
@@ -56,7 +63,7 @@ export function placePolar(
     // A particle on top of the anchor has no direction.
     for (let d = 0; d < n; d++) parameters[j * n + d] = found > 0 ? x[d] / found : d === 0 ? 1 : 0;
     parameters[m * n + j] = Math.log(radius);
-    parameters[m * (n + 1) + j] = Math.log(start.width / radius);
+    parameters[m * (n + 1) + j] = Math.log(startWidth(start, j) / radius);
   }
 }
 

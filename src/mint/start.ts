@@ -6,12 +6,16 @@ import { RandomStream, Stream } from "../math/random.ts";
 import type { System } from "../systems/system.ts";
 import { componentSize, familyOf, withEstimates } from "./families.ts";
 import type { MintModel, MintShape } from "./model.ts";
+import { Molecule } from "../systems/molecule/molecule.ts";
 import { MintDensity } from "./mixture.ts";
+import { anchorAtom, cartesianStarts } from "./molecule/cartesian.ts";
 import { checkPermutations } from "./permutations.ts";
 
-/** A minimised configuration, particle 0 at the origin. */
+/** A minimised configuration by place, the anchor first and at the origin. */
 export interface MintStart {
   readonly positions: Float64Array;
+  /** See ComponentStart; where more than a width is known. */
+  readonly covariance?: Float64Array;
   readonly energy: number;
   /** All pair distances in ascending order: equal for copies of one minimum. */
   readonly distances: Float64Array;
@@ -66,6 +70,19 @@ function pairDistances(x: Float64Array, particles: number, n: number): Float64Ar
   return distances.sort();
 }
 
+/** Minima of a molecule, of any other system minimised random configurations. */
+function startsOf(system: System, config: MintConfig, seed: number): MintStart[] {
+  const { starts, descentSteps } = config;
+  if (!(system instanceof Molecule && config.molecule)) {
+    return minimisedStarts(system, Math.max(1, starts), descentSteps, seed);
+  }
+  const found = cartesianStarts(system, config.molecule, Math.max(1, starts), descentSteps, seed);
+  return found.map((start) => ({
+    ...start,
+    distances: pairDistances(start.positions, system.particles, 3),
+  }));
+}
+
 /** The first of every set of equal minima, in the order given. */
 export function distinctStarts(starts: readonly MintStart[], lengthScale: number): MintStart[] {
   const kept: MintStart[] = [];
@@ -95,6 +112,9 @@ function shapeOf(system: System, config: MintConfig): MintShape {
     dimension: system.dimension,
     symmetrise: config.symmetrise,
     identicalParticles: system.identicalParticles,
+    ...(config.molecule && system instanceof Molecule
+      ? { anchor: anchorAtom(system, config.molecule) }
+      : {}),
     broadWeight: config.broad.weight,
     broadScale: config.broad.scale === "auto" ? 1 : config.broad.scale,
     ...(config.family === "orbit_gaussian" ? { gaussian: config.gaussian } : {}),
@@ -118,9 +138,7 @@ export function initialiseMint(system: System, config: MintConfig, seed: number)
   const shape = shapeOf(system, config);
   const atMinima = config.components > 0 && familyOf(shape).hasMeans(shape);
   const needed = atMinima || config.broad.scale === "auto";
-  const starts = needed
-    ? minimisedStarts(system, Math.max(1, config.starts), config.descentSteps, seed)
-    : [];
+  const starts = needed ? startsOf(system, config, seed) : [];
   if (needed && starts.length === 0) {
     throw new InputError(
       `mint.starts: none of ${config.starts} random configurations of ${system.name} could be minimised`,
@@ -144,7 +162,11 @@ export function initialiseMint(system: System, config: MintConfig, seed: number)
     chosen.forEach(({ start, widen }, k) =>
       place(
         slice(k),
-        { positions: start.positions, width: config.initialWidth * widen },
+        {
+          positions: start.positions,
+          width: config.initialWidth * widen,
+          covariance: start.covariance?.map((v) => v * widen ** 2),
+        },
         whole,
       )
     );

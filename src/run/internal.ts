@@ -2,6 +2,7 @@
 import type { InternalConfig } from "../config/config.ts";
 import { InputError } from "../errors.ts";
 import { buildTorsionGrid } from "../mint/molecule/build_torsion_grid.ts";
+import { referenceGeometry } from "../mint/molecule/cartesian.ts";
 import { InternalEnergy } from "../mint/molecule/internal_energy.ts";
 import { laplaceModel } from "../mint/molecule/laplace.ts";
 import { findMinima } from "../mint/molecule/minima.ts";
@@ -10,7 +11,6 @@ import { defensiveParts } from "../mint/molecule/parts.ts";
 import { softTorsions } from "../mint/molecule/torsions.ts";
 import type { InternalModel } from "../path/internal_sampler.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
-import { namedMolecule } from "../systems/molecule/presets.ts";
 import type { System } from "../systems/system.ts";
 import { ZMatrix } from "../systems/molecule/zmatrix.ts";
 import type { InternalStage } from "./directory.ts";
@@ -32,7 +32,7 @@ export function makeInternal(
 ): InternalStage {
   if (!(system instanceof Molecule)) throw new InputError("internal: the system is no molecule");
   const { forceField } = system.forces;
-  const reference = referenceOf(system, config);
+  const reference = referenceGeometry(system, config.reference, "internal.reference");
   const coordinates = new ZMatrix(forceField, reference);
   const energy = new InternalEnergy(system, coordinates);
   const soft = softTorsions(forceField, coordinates, reference);
@@ -85,18 +85,4 @@ export function makeInternal(
   const model: InternalModel = { reference, prior, levels, leapfrogs, stepSize };
   const evaluationsOf = { minima: searched, prior: energy.evaluations - searched };
   return { model, evaluations: energy.evaluations, evaluationsOf };
-}
-
-function referenceOf({ config, particles }: Molecule, { reference }: InternalConfig): Float64Array {
-  const named = typeof config.forceField === "string" ? namedMolecule(config.forceField) : null;
-  if (reference) {
-    if (reference.length === 3 * particles) return Float64Array.from(reference);
-    throw new InputError(
-      `internal.reference must have ${3 * particles} numbers, got ${reference.length}`,
-    );
-  }
-  if (named) return named.positions;
-  throw new InputError(
-    "internal.reference is null: a molecule from a file needs a geometry, (N, 3) in nm",
-  );
 }

@@ -261,7 +261,7 @@ export async function trainControl(
   // A fitted pair drift is no network: the control keeps it.
   const pairDrift = sampler.julep?.pairDrift;
   const start = {
-    ...initialiseJulep(system, julep, config.seed),
+    ...initialiseJulep(system, julep, config.seed, mint.anchor),
     ...(pairDrift ? { pairDrift } : {}),
   };
   const training = new JulepTraining(start, julep, config.seed);

@@ -75,7 +75,7 @@ export async function trainJulep(
   const { backend, seed, signal, state, onStep } = context;
   const jobs = new RunJobs(backend, system.config, signal);
   jobs.mint = mint;
-  const start = state?.model ?? await startJulep(system, config, seed, jobs);
+  const start = state?.model ?? await startJulep(system, config, seed, jobs, mint.anchor);
   const training = new JulepTraining(start, config, seed, state);
   if (!state) await context.onStart?.(training);
   while (training.iteration < config.iterations) {
@@ -91,8 +91,9 @@ export async function startJulep(
   config: JulepConfig,
   seed: number,
   jobs: RunJobs,
+  anchor?: number,
 ): Promise<JulepModel> {
-  const start = initialiseJulep(system, config, seed);
+  const start = initialiseJulep(system, config, seed, anchor);
   const source = clusterSource(system, config);
   if (!source || !config.path!.pairDrift) return start;
   const { flow } = await jobs.fitFlow(source, {

@@ -6,7 +6,9 @@ import { ensureWritableDirectory } from "../io/atomic.ts";
 import { writeCurve } from "../io/curve.ts";
 import { normaliserLine } from "../mint/families.ts";
 import { initialiseMint, refuseLabelled } from "../mint/start.ts";
+import { labellingCount } from "../mint/labellings.ts";
 import { createSystem } from "../systems/create.ts";
+import { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
 import type { ExecutorPool } from "../workers/pool.ts";
 import {
@@ -172,6 +174,15 @@ async function mintStage(
   save: () => Promise<void>,
   { progress = silent, signal }: TrainOptions,
 ): Promise<void> {
+  if (config.mint.molecule && system instanceof Molecule) {
+    const { anchor = 0 } = state.mint;
+    const labellings = labellingCount(system.identicalParticles);
+    progress.note(
+      `anchor atom ${anchor + 1} (${system.forces.forceField.atoms.names[anchor]}), symmetric ` +
+        `hydrogens: ${config.mint.symmetrise ? "mean over" : "one of"} ${labellings} labellings, ` +
+        "lengths in nm, energies in kT",
+    );
+  }
   progress.stage("Mint", config.mint.iterations);
   state.mint = await trainMint(system, config.mint, {
     backend,

@@ -5,11 +5,12 @@ import { definitionHash } from "../pair_potential.ts";
 import { MoleculeEnergy } from "./energy.ts";
 import { packMolecule } from "./packed.ts";
 import { namedMolecule } from "./presets.ts";
+import { symmetricEnds } from "./symmetry.ts";
 import { GAS_CONSTANT } from "./units.ts";
 
 /**
  * A molecule as a system: U(x) = E(x)/kT with E the energy of its force field (energy.ts). Lengths are
- * in nm, n = 3, all atoms are distinguishable. Nothing is softened: U_t = U for all t.
+ * in nm, n = 3; hydrogens of a methyl are identical, other atoms are not. Nothing is softened: U_t = U for all t.
  */
 export class Molecule implements System {
   readonly name = "molecule";
@@ -17,7 +18,6 @@ export class Molecule implements System {
   readonly particles: number;
   readonly dimension = 3;
   readonly degreesOfFreedom: number;
-  readonly identicalParticles: readonly (readonly number[])[] = [];
   readonly lengthScale = 0.15;
   readonly definition: string;
   readonly hash: string;
@@ -25,6 +25,7 @@ export class Molecule implements System {
   readonly kT: number;
   readonly forces: MoleculeEnergy;
   #packed: PairKernel | null = null;
+  #identical: number[][] | null = null;
 
   constructor(config: MoleculeConfig) {
     const { solvent, temperature } = config;
@@ -52,6 +53,11 @@ export class Molecule implements System {
       `Lennard-Jones${solvent === "none" ? "" : ` + ${solvent} solvation`}, all pairs, nm and ` +
       `kJ/mol; N=${N}, n=3, T=${temperature} K, solvent=${solvent}, parameters sha256=${digest}`;
     this.hash = definitionHash(this.definition);
+  }
+
+  /** Hydrogens of methyls and the like (symmetry.ts); found on first use. */
+  get identicalParticles(): readonly (readonly number[])[] {
+    return this.#identical ??= symmetricEnds(this.forces.forceField);
   }
 
   /** Packed on first use: most systems are made for their reference energy alone. */

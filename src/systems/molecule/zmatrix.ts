@@ -367,7 +367,7 @@ function placement(
  * Whether atoms bonded to the same atom can be exchanged without changing the energy: the force field
  * with their indices permuted is the same.
  */
-function areAlike(ends: readonly number[], f: ForceField): boolean {
+export function areAlike(ends: readonly number[], f: ForceField): boolean {
   const { atoms, lennardJones, born } = f;
   const same = (values: readonly number[]) => ends.every((i) => values[i] === values[ends[0]]);
   if (!same(atoms.charges) || !same(lennardJones.types) || !same(atoms.masses)) return false;
