@@ -1,9 +1,13 @@
 /** `inspect` and `energy`: what was read of a molecule, and its energies for a batch. */
 import { type MoleculeBatch, moleculeEnergies } from "../backends/reference/molecule_energies.ts";
-import type { Solvent } from "../config/force_field.ts";
+import type { ForceField, Solvent } from "../config/force_field.ts";
 import { InputError } from "../errors.ts";
+import { softTorsions } from "../mint/molecule/torsions.ts";
+import { backbonePairs } from "../systems/molecule/backbone.ts";
 import { MoleculeEnergy, TERMS } from "../systems/molecule/energy.ts";
 import { isGpuFailure } from "./machine.ts";
+import { stereocentres } from "../systems/molecule/stereo.ts";
+import { ZMatrix } from "../systems/molecule/zmatrix.ts";
 import { loadConfigurations, loadMolecule } from "./molecule_files.ts";
 
 export interface InspectOptions {
@@ -19,8 +23,9 @@ export interface Inspection {
   readonly residues: string;
   readonly bonds: number;
   readonly angles: number;
-  /** Torsion terms; several may share their four atoms. */
+  /** Torsion terms about a bond, and those of four atoms that are no chain; several may share atoms. */
   readonly torsions: number;
+  readonly impropers: number;
   readonly excludedPairs: number;
   /** Exceptions with energies of their own, mostly 1-4 pairs. */
   readonly scaledPairs: number;
@@ -31,8 +36,22 @@ export interface Inspection {
   readonly mass: number;
   /** Whether generalised Born radii are there. */
   readonly bornRadii: boolean;
+  /** What the bonds say, atoms named with their number from 1. Absent for a system in pieces. */
+  readonly structure?: Structure;
   /** Energies by term, kJ/mol, of the first configuration; of every solvent there is. */
   readonly energies?: Readonly<Record<string, number>>;
+}
+
+export interface Structure {
+  /** φ and ψ by residue, atoms counted from 1: as --phi and --psi take them. */
+  readonly backbone: Readonly<Record<string, { phi: readonly number[]; psi: readonly number[] }>>;
+  readonly stereocentres: readonly string[];
+  /** Where internal coordinates start. */
+  readonly root: string;
+  /** Atoms whose ends are alike, as CH₃: bonds that turn with a period of 2 or 3. */
+  readonly symmetricRotors: readonly string[];
+  /** Bonds that turn freely enough to be searched over; they need coordinates to be told. */
+  readonly softTorsions?: readonly string[];
 }
 
 const SOLVENTS: readonly Solvent[] = ["none", "obc1", "obc2"];
@@ -71,7 +90,8 @@ export async function inspectMolecule(
     residues: shortList(atoms.residueNames),
     bonds: forceField.bonds.length,
     angles: forceField.angles.length,
-    torsions: forceField.torsions.length,
+    torsions: forceField.torsions.length - impropers(forceField),
+    impropers: impropers(forceField),
     excludedPairs: excluded,
     scaledPairs: exceptions.length - excluded,
     lennardJonesTypes: Math.sqrt(lennardJones.a.length),
@@ -79,8 +99,55 @@ export async function inspectMolecule(
     charge: Number(sum(atoms.charges).toFixed(4)) + 0,
     mass: sum(atoms.masses),
     bornRadii: born !== null,
+    structure: structureOf(forceField, positions),
     energies,
   };
+}
+
+/** Torsion terms whose four atoms are not bonded one after the other. */
+function impropers({ bonds, torsions }: ForceField): number {
+  const bonded = new Set(bonds.flatMap(([i, j]) => [`${i} ${j}`, `${j} ${i}`]));
+  const chain = ([i, j, k, l]: number[]) =>
+    bonded.has(`${i} ${j}`) && bonded.has(`${j} ${k}`) && bonded.has(`${k} ${l}`);
+  return torsions.filter((row) => !chain(row)).length;
+}
+
+function structureOf(
+  forceField: ForceField,
+  positions: Float64Array | null,
+): Structure | undefined {
+  const { names } = forceField.atoms;
+  const name = (i: number) => `${names[i]} ${i + 1}`;
+  const N = names.length;
+  try {
+    // Rotors are found from the bonds; a geometry only numbers their ends.
+    const coordinates = new ZMatrix(
+      forceField,
+      positions ? positions.slice(0, 3 * N) : new Float64Array(3 * N),
+    );
+    const { rows, rotors, root } = coordinates;
+    const fromOne = (atoms: readonly number[]) => atoms.map((i) => i + 1);
+    return {
+      backbone: Object.fromEntries(
+        backbonePairs(forceField).map(({ label, phi, psi }) => [
+          label,
+          { phi: fromOne(phi), psi: fromOne(psi) },
+        ]),
+      ),
+      stereocentres: stereocentres(forceField).map(({ atom }) => name(atom)),
+      root: name(root),
+      symmetricRotors: rotors.map(({ rows: ends }) =>
+        `${name(rows[ends[0]].bond)} (${ends.length} ends)`
+      ),
+      softTorsions: positions
+        ? softTorsions(forceField, coordinates, positions.slice(0, 3 * N))
+          .map((k) => `${name(rows[k].angle)} - ${name(rows[k].bond)}`)
+        : undefined,
+    };
+  } catch (error) {
+    if (error instanceof InputError) return undefined; // in pieces, or fewer than four atoms
+    throw error;
+  }
 }
 
 function shortList(names: readonly string[]): string {

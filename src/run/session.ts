@@ -158,8 +158,13 @@ export async function backward(
 const shifted = (drawn: WeightedSamples, by: number): WeightedSamples =>
   by === 0 ? drawn : { ...drawn, logWeights: drawn.logWeights.map((w) => w + by) };
 
-/** HMC transitions that a buffer's configurations make. */
+/** HMC transitions that a buffer's configurations make, and what they start to adapt from. */
 const BUFFER_TRANSITIONS = 60;
+const bufferMoves = {
+  double_well: { leapfrogs: 8, stepSize: 0.1 },
+  lennard_jones: { leapfrogs: 8, stepSize: 0.02 },
+  molecule: { leapfrogs: 20, stepSize: 0.002 },
+} as const;
 
 /**
  * Samples that stand in for reference samples where there are none: the run's own, resampled to
@@ -176,15 +181,13 @@ export async function ownBuffer(
   const count = Math.min(2000, drawn.energies.length) & ~3;
   const starts = resampledPositions(drawn.positions, drawn.logWeights, size, count, seed);
   progress.stage("Buffer: own samples moved on by HMC", count);
-  const cluster = system.config.kind === "lennard_jones";
   const moved = await drawChains(
     jobs.runChains(),
     system,
     count,
     {
       chains: count,
-      leapfrogs: 8,
-      stepSize: cluster ? 0.02 : 0.1,
+      ...bufferMoves[system.config.kind],
       targetAcceptance: 0.8,
       warmup: BUFFER_TRANSITIONS,
       thin: 1,

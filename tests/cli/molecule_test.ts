@@ -7,7 +7,7 @@ import { decodePdb } from "../../src/io/pdb.ts";
 import { readSamples } from "../../src/io/samples.ts";
 import { gpuUnavailable } from "../conformance/gpu.ts";
 import { Handedness } from "../../src/systems/molecule/stereo.ts";
-import { forceField, frames, path } from "../molecule/data.ts";
+import { forceField, frames, path, text } from "../molecule/data.ts";
 import { assertRefused, inFolder, mintjulep, trainArgs } from "./command.ts";
 
 const prmtop = path("aldp.prmtop");
@@ -29,9 +29,34 @@ Deno.test("inspect says what is in a file, and the energy by term of its coordin
   assert.ok(Math.abs(found.energies["total in vacuum"] - vacuum) < 1e-3);
   assert.ok(Math.abs(found.energies["total with obc1"] - obc1) < 1e-3);
   const system = JSON.parse((await mintjulep("inspect", path("aldp.system.xml"), "--json")).stdout);
-  for (const field of ["atoms", "bonds", "angles", "torsions", "excludedPairs", "charge"]) {
-    assert.equal(system[field], found[field], field);
-  }
+  const fields = ["atoms", "bonds", "angles", "torsions", "impropers", "excludedPairs", "charge"];
+  for (const field of fields) assert.equal(system[field], found[field], field);
+  assert.equal(found.impropers, 4); // N of both amides, C of both
+  assert.deepEqual(found.structure, {
+    backbone: { "ALA 2": { phi: [5, 7, 9, 15], psi: [7, 9, 15, 17] } },
+    stereocentres: ["CA 9"],
+    root: "CA 9",
+    symmetricRotors: ["CB 11 (3 ends)", "CH3 2 (3 ends)", "CH3 19 (3 ends)"],
+    softTorsions: ["CA 9 - N 7", "CA 9 - C 15"],
+  });
+  assert.deepEqual(system.structure.stereocentres, ["C9 9"]);
+  assert.equal(system.structure.softTorsions, undefined); // no coordinates
+});
+
+Deno.test("inspect reads a system in pieces, of which training is refused", async () => {
+  await inFolder(async (dir) => {
+    const file = join(dir, "pieces.xml");
+    const bond = /<Bond d="[^"]*" k="[^"]*" p1="6" p2="7"\/>/; // N-H
+    await Deno.writeTextFile(file, text("aldp.system.xml").replace(bond, ""));
+    const { code, stdout, stderr } = await mintjulep("inspect", file, "--json");
+    assert.equal(code, 0, stderr);
+    assert.equal(JSON.parse(stdout).structure, undefined);
+    const args = ["--coordinates", path("aldp.inpcrd"), "--out", join(dir, "r")];
+    assertRefused(
+      await mintjulep("train", file, ...args),
+      /the molecule is in pieces: no bonds lead/,
+    );
+  });
 });
 
 Deno.test("energy evaluates a batch: energies, terms and forces, float64 or float32", async () => {
@@ -198,6 +223,16 @@ Deno.test("train, sample and evaluate alanine dipeptide from nothing but the pro
     const { minima, prior } = report.trainEvaluationsOf;
     assert.equal(minima + prior, report.trainEvaluations);
     assert.ok(report.trainStageSeconds["Torsion grid"] > 0 && report.stageSeconds.Sampling > 0);
+
+    // The data-free buffer: own samples moved on by HMC, and paths backward from them.
+    const buffered = JSON.parse(
+      (await mintjulep("evaluate", run, ...common, "--seeds", "1", "--buffer", "--json")).stdout,
+    );
+    assert.equal(buffered.buffer, true);
+    assert.equal(buffered.referenceSamples, 40);
+    assert.ok(Math.abs(buffered.logZBothEnds + 174.3) < 1.5, `${buffered.logZBothEnds}`);
+    assert.ok(buffered.essFromReference > 0.02 && buffered.eubo > buffered.elbo);
+    assert.equal(buffered.molecule.ramachandran["ALA 2"].reference, undefined);
 
     // The same draws under another convention: log Z and handedness.
     const handedness = new Handedness(forceField("aldp"), frames("aldp")[0].positions);
