@@ -7,9 +7,9 @@
 struct Job {
   /** Number of the first sample, as random numbers count them. */
   first_sample: u32,
-  /** Samples in the result arrays: their row length. */
+  /** Samples in `kept`: its row length. */
   samples: u32,
-  /** Place of this dispatch's first sample in the arrays. */
+  /** Place of this dispatch's first sample in `kept`. */
   offset: u32,
   /** T. */
   steps: u32,
@@ -25,6 +25,10 @@ struct Job {
   key: vec2<u32>,
   /** Normals start at this counter times the step. */
   counters_per_step: u32,
+  /** Samples in `results`: its row length. */
+  row: u32,
+  /** Place in `carry` and `results` of the first sample of `kept`. */
+  column: u32,
   /** Always 0; see rolled(). */
   zero: u32,
 }
@@ -48,7 +52,8 @@ const CARRY: u32 = 2u * SIZE + 2u;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   set_work_base(group.x);
   let sample = job.offset + group.x;
-  let mine = sample * CARRY;
+  let column = job.column + sample;
+  let mine = column * CARRY;
   let T = job.steps;
   let ahead = job.forward == 1u;
   let sign = select(-1.0, 1.0, ahead);
@@ -81,11 +86,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let returned = group_sum(part, lid);
       if (lid == 0u) {
         // Forward z belongs to k⁺ and r to k⁻; backward the other way round.
-        results[step * job.samples + sample] = sign * 0.5 * (drawn - returned);
+        results[step * job.row + column] = sign * 0.5 * (drawn - returned);
       }
     }
     if (lid == 0u) {
-      results[(T + at) * job.samples + sample] = energy;
+      results[(T + at) * job.row + column] = energy;
     }
     if (job.keep == 1u) {
       let place = (at * job.samples + sample) * SIZE;

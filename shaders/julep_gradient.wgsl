@@ -5,12 +5,14 @@
 // are evaluated; states are held fixed.
 
 struct Job {
-  /** Samples in the arrays: their row length. */
+  /** Samples in `kept`: its row length. */
   samples: u32,
   /** T. */
   steps: u32,
-  /** Items in all. */
+  /** Items up to the last one of this dispatch. */
   items: u32,
+  /** Place of the first item. */
+  first_item: u32,
   /** Items of one workgroup. */
   per_group: u32,
   /** First item of each workgroup that this dispatch does. */
@@ -19,6 +21,10 @@ struct Job {
   item_to: u32,
   /** Numbers in a slot. */
   slot_size: u32,
+  /** S: samples in `coefficients` and `rates`, their row length. */
+  row: u32,
+  /** Place there of the first sample of `kept`. */
+  column: u32,
   /** Always 0; see rolled(). */
   zero: u32,
 }
@@ -31,13 +37,12 @@ struct Job {
 /** States (T + 1, samples, N·n), then forces of the same shape. */
 @group(0) @binding(3) var<storage, read> kept: array<f32>;
 /**
- * ∂loss/∂increment for the network (T, samples), for ε (T, samples), then the items: sample, state,
- * 1 where k⁺ leaves and 2 where k⁻ arrives (summed).
+ * ∂loss/∂increment for the network (T, S), for ε (T, S), 1 for every sample that stayed finite (S), then
+ * the items: sample, state, 1 where k⁺ leaves and 2 where k⁻ arrives (summed).
  */
 @group(0) @binding(4) var<storage, read> coefficients: array<f32>;
 @group(0) @binding(5) var<storage, read_write> slots: array<f32>;
-/** For every item ∂loss/∂log ε of step j (from k⁺) and of step j − 1 (from k⁻); for every workgroup
- * whether loops were cut. */
+/** ∂loss/∂log ε of every step from k⁺ (T, S), from k⁻ (T, S); for every workgroup whether loops were cut. */
 @group(0) @binding(6) var<storage, read_write> rates: array<f32>;
 
 /**
@@ -47,8 +52,9 @@ struct Job {
  */
 fn kernel_adjoint(sample: u32, step: u32, direction: f32, lid: u32) -> f32 {
   let h = schedule[job.steps + 1u + step];
-  let kappa = coefficients[step * job.samples + sample];
-  let step_kappa = coefficients[(job.steps + step) * job.samples + sample];
+  let column = step * job.row + job.column + sample;
+  let kappa = coefficients[column];
+  let step_kappa = coefficients[job.steps * job.row + column];
   let slope = -direction / (2.0 * h);
   let start = (step * job.samples + sample) * SIZE;
   let end = start + job.samples * SIZE;
@@ -97,10 +103,15 @@ fn kernel_adjoint(sample: u32, step: u32, direction: f32, lid: u32) -> f32 {
 @compute @workgroup_size(W)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   set_work_base(group.x);
-  let end = min(group.x * job.per_group + job.item_to, job.items);
-  for (var item = group.x * job.per_group + job.item_from; item < end; item++) {
-    let at = 2u * job.steps * job.samples + 3u * item;
-    let sample = u32(coefficients[at]);
+  let mine = job.first_item + group.x * job.per_group;
+  let end = min(mine + job.item_to, job.items);
+  for (var item = mine + job.item_from; item < end; item++) {
+    let at = (2u * job.steps + 1u) * job.row + 3u * item;
+    let column = u32(coefficients[at]);
+    if (coefficients[2u * job.steps * job.row + column] == 0.0) {
+      continue;
+    }
+    let sample = column - job.column;
     let state = u32(coefficients[at + 1u]);
     let kernels = u32(coefficients[at + 2u]);
     let place = (state * job.samples + sample) * SIZE;
@@ -129,7 +140,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
       let rate = kernel_adjoint(sample, state - side, select(-1.0, 1.0, side == 0u), lid);
       if (lid == 0u) {
-        rates[2u * item + side] = rate;
+        rates[(side * job.steps + state - side) * job.row + column] = rate;
       }
     }
     if (NETWORK) {
@@ -142,6 +153,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     sync();
   }
   if (lid == 0u) {
-    rates[2u * job.items + group.x] += 1.0 - loops_ran();
+    rates[2u * job.steps * job.row + group.x] += 1.0 - loops_ran();
   }
 }

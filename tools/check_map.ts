@@ -99,6 +99,10 @@ const exclusions: Record<string, { reference?: string; conformance?: string }> =
 
 /** WGSL kernels without an AssemblyScript one of the same name, each with the reason. */
 const onlyWgsl: Record<string, string> = {
+  adam: "training's update; elsewhere the host does it (src/math/adam.ts). In adam_test.ts",
+  gradient_norm: "as adam: clipping and the knots' gradient. In adam_test.ts",
+  log_variance: "as adam: the loss (src/julep/loss.ts). In log_variance_test.ts",
+  step_sizes: "as adam: the schedule of ε (src/julep/schedule.ts). In adam_test.ts",
   reduce: "adds the workgroups' gradients; elsewhere the host does. In egnn_test.ts",
   julep_gradient: "second half of julep (one file in assembly). In julep_test.ts",
 };

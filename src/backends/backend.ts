@@ -5,8 +5,10 @@ import type { MintModel } from "../mint/model.ts";
 import type { PathModel } from "../path/model.ts";
 import type { InternalModel } from "../path/internal_sampler.ts";
 import type { PathExecutor } from "./path_jobs.ts";
+import type { TrainJob, TrainResult } from "./train_job.ts";
 
 export type * from "./path_jobs.ts";
+export type * from "./train_job.ts";
 
 /**
  * HOW IT RUNS. An executor does the numerical jobs of both stages for one system. There is one
@@ -148,5 +150,7 @@ export interface Executor extends PathExecutor {
   energies(job: EnergyJob): MaybePromise<{ energies: Float64Array; gradients: Float64Array }>;
   trajectories(job: TrajectoryJob): MaybePromise<TrajectoryResult>;
   trajectoryGradient(job: GradientJob): MaybePromise<GradientResult>;
+  /** Whole iterations of training; only where a device keeps what they need to itself. */
+  train?(job: TrainJob): MaybePromise<TrainResult>;
   dispose(): void;
 }

@@ -19,6 +19,7 @@ import type { RunConfig } from "../config/config.ts";
 import { InputError } from "../errors.ts";
 import { interruptible } from "./interrupt.ts";
 import {
+  countOption,
   machineOptions,
   moleculeOptions,
   pathOption,
@@ -68,6 +69,12 @@ export const trainCommand = command(
     overwrite: option("--overwrite", {
       description: message`Replace a run that is already in the folder`,
     }),
+    readBackEvery: optional(
+      countOption(
+        "--read-back-every",
+        "On a GPU: Julep iterations between read-backs; about a second's worth by default",
+      ),
+    ),
     ...machineOptions(),
   }),
   { description: message`Train Mint, then Julep, for a system; write checkpoints and a report` },
@@ -78,7 +85,8 @@ const NOTICE = "stopping after this step; checkpoint follows";
 /** Trains a new run, or takes up an interrupted one; prints its figures. */
 export async function runTrain(options: InferValue<typeof trainCommand>): Promise<number> {
   const { target, out, method, seed, set, overwrite, resume, workers, backend } = options;
-  const machine = { workers, backend, progress: displayProgress() };
+  const { readBackEvery } = options;
+  const machine = { workers, backend, readBackEvery, progress: displayProgress() };
   if (resume) {
     const own = {
       "--out": out,

@@ -41,6 +41,14 @@ export function stepSizes(logStepSize: Float64Array, times: Float64Array): Float
   return out;
 }
 
+/** Lower knot and share of the upper one for every step, (T, 2). */
+export function stepKnots(knots: number, times: Float64Array): Float64Array {
+  const steps = times.length - 1;
+  const out = new Float64Array(2 * steps);
+  for (let i = 0; i < steps; i++) out.set(knotAt(knots, (times[i] + times[i + 1]) / 2), 2 * i);
+  return out;
+}
+
 /** ∂L/∂knots from ∂L/∂log ε of every step. */
 export function knotGradient(
   knots: number,

@@ -7,6 +7,8 @@ import {
   type GradientJob,
   type GradientResult,
   LANES,
+  type TrainJob,
+  type TrainResult,
   type TrajectoryJob,
   type TrajectoryResult,
 } from "../backends/backend.ts";
@@ -21,7 +23,14 @@ import { gradientWindows, logVarianceLoss, reverseDivergence } from "./loss.ts";
 import type { JulepModel, NetworkShape } from "./model.ts";
 import { julepPairPath, overdampedStepSizes, sourcePath } from "./pair_path.ts";
 import type { PathModel } from "../path/model.ts";
-import { randomTimes, uniformTimes } from "./schedule.ts";
+import {
+  averagingAt,
+  learningRateAt,
+  strideOf,
+  timesAt,
+  trainPlan,
+  trainsOnDevice,
+} from "./train_plan.ts";
 
 /**
  * The transport before training: heads at zero, so plain annealed Langevin dynamics. `anchor` is the
@@ -114,6 +123,11 @@ export interface JulepJobs {
   /** Trajectories of a model; results in job order. */
   trajectories(model: JulepModel, jobs: TrajectoryJob[]): Promise<TrajectoryResult[]>;
   gradients(model: JulepModel, jobs: GradientJob[]): Promise<GradientResult[]>;
+  /**
+   * Whole iterations on a device, where there is one. Of the model only its form counts: what is
+   * trained stands in the job.
+   */
+  train?(model: JulepModel, job: TrainJob): Promise<TrainResult>;
 }
 
 export interface JulepStepReport {
@@ -139,15 +153,14 @@ export interface JulepTrainingState {
 /** Samples of one job; the order of sums depends on it and on nothing else. */
 const CHUNK = 2 * LANES;
 
-/** Iterations over which the parameters are averaged (a running mean of the last ones). */
-const AVERAGE_OVER = 50;
-
 export class JulepTraining {
   readonly #config: JulepConfig;
   readonly #seed: number;
   readonly #adam: AdamState;
   readonly #rateScale: Float64Array;
   readonly #average: Float64Array;
+  /** Form of all models of this training; one object, so that jobs are prepared once for it. */
+  readonly #form: JulepModel;
   #model: JulepModel;
   #iteration: number;
 
@@ -160,6 +173,7 @@ export class JulepTraining {
     this.#config = config;
     this.#seed = trainingSeed(seed);
     this.#model = state?.model ?? model;
+    this.#form = this.#model;
     const size = this.#model.parameters.length + this.#model.logStepSize.length;
     this.#adam = state ? structuredClone(state.adam) : newAdamState(size);
     this.#rateScale = new Float64Array(size).fill(1);
@@ -192,13 +206,39 @@ export class JulepTraining {
     };
   }
 
-  /** Linear warm-up, then a cosine to 5 %. */
-  learningRate(): number {
-    const { learningRate, warmup, iterations } = this.#config;
-    const i = this.#iteration;
-    const rise = warmup > 0 ? Math.min(1, (i + 1) / warmup) : 1;
-    const fall = 0.05 + 0.95 * 0.5 * (1 + Math.cos(Math.PI * i / Math.max(iterations, 1)));
-    return learningRate * rise * fall;
+  /**
+   * Iterations in order: one, or where a device does whole iterations `most` of them, with one
+   * read-back at the end. How they are divided changes no bit. When it throws, nothing has changed.
+   */
+  async advance(jobs: JulepJobs, most = 1): Promise<JulepStepReport[]> {
+    if (!jobs.train || !trainsOnDevice(this.#config)) return [await this.step(jobs)];
+    const size = this.#average.length;
+    const from = this.#iteration;
+    const plan = trainPlan(this.#config, this.#seed, from, this.#adam.step, most);
+    const state = new Float32Array(4 * size);
+    [flatten(this.#model), this.#adam.m, this.#adam.v, this.#average]
+      .forEach((part, k) => state.set(part, k * size));
+    const result = await jobs.train(this.#form, { ...plan, state });
+    const part = (k: number) => result.state.subarray(k * size, (k + 1) * size);
+    this.#model = unflatten(this.#model, Float64Array.from(part(0)));
+    this.#adam.m.set(part(1));
+    this.#adam.v.set(part(2));
+    this.#average.set(part(3));
+    this.#adam.step += result.updated.reduce((sum, made) => sum + made, 0);
+    this.#iteration += most;
+    const { samples } = this.#config;
+    return Array.from({ length: most }, (_, k) => {
+      const logWeights = result.logWeights.subarray(k * samples, (k + 1) * samples);
+      return {
+        iteration: from + k + 1,
+        loss: result.losses[k],
+        ess: effectiveSampleSize(logWeights),
+        logZ: logPartitionFunction(logWeights).logZ,
+        gradientNorm: result.gradientNorms[k],
+        learningRate: learningRateAt(this.#config, from + k),
+        dropped: result.dropped[k],
+      };
+    });
   }
 
   /** One iteration: trajectories, loss, gradient, Adam. */
@@ -206,7 +246,6 @@ export class JulepTraining {
     const {
       steps,
       samples,
-      grid,
       loss: form,
       lossGroups,
       tilt,
@@ -215,10 +254,8 @@ export class JulepTraining {
       stepSize,
     } = this.#config;
     const iteration = this.#iteration;
-    const stride = Math.ceil(samples / LANES) * LANES;
-    const times = grid === "uniform"
-      ? uniformTimes(steps)
-      : randomTimes(steps, this.#seed, iteration);
+    const stride = strideOf(samples);
+    const times = timesAt(this.#config, this.#seed, iteration);
     const counts: number[] = [];
     for (let done = 0; done < samples; done += CHUNK) counts.push(Math.min(CHUNK, samples - done));
     const model = this.#model;
@@ -295,7 +332,7 @@ export class JulepTraining {
     const gradientNorm = clipNorm(gradient.subarray(0, size), gradientClip);
     clipNorm(gradient.subarray(size), gradientClip);
 
-    const learningRate = this.learningRate();
+    const learningRate = learningRateAt(this.#config, iteration);
     if (gradient.every(Number.isFinite)) {
       const flat = flatten(model);
       adamUpdate(this.#adam, flat, gradient, learningRate, this.#rateScale);
@@ -303,7 +340,7 @@ export class JulepTraining {
     }
     this.#iteration++;
     const flat = flatten(this.#model);
-    const weight = 1 / Math.min(this.#iteration, AVERAGE_OVER);
+    const weight = averagingAt(iteration);
     for (let i = 0; i < flat.length; i++) {
       this.#average[i] += weight * (flat[i] - this.#average[i]);
     }

@@ -16,6 +16,11 @@ export function newAdamState(parameters: number): AdamState {
   return { m: new Float64Array(parameters), v: new Float64Array(parameters), step: 0 };
 }
 
+/** 1 − β₁ᵗ and 1 − β₂ᵗ: what the moments are divided by in update `step` (counted from 1). */
+export function adamCorrections(step: number): [number, number] {
+  return [1 - BETA1 ** step, 1 - BETA2 ** step];
+}
+
 /**
  * One update of `parameters` in place, down the gradient.
  *
@@ -29,8 +34,7 @@ export function adamUpdate(
   scale?: Float64Array,
 ): void {
   state.step++;
-  const first = 1 - BETA1 ** state.step;
-  const second = 1 - BETA2 ** state.step;
+  const [first, second] = adamCorrections(state.step);
   for (let i = 0; i < parameters.length; i++) {
     state.m[i] += (1 - BETA1) * (gradient[i] - state.m[i]);
     state.v[i] += (1 - BETA2) * (gradient[i] * gradient[i] - state.v[i]);

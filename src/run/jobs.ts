@@ -5,6 +5,8 @@ import {
   LANES,
   type PriorDraw,
   type Problem,
+  type TrainJob,
+  type TrainResult,
   type TrajectoryJob,
   type TrajectoryResult,
 } from "../backends/backend.ts";
@@ -36,11 +38,19 @@ export class RunJobs implements MintJobs, JulepJobs {
   #problem: Problem | null = null;
   /** The prior that trajectories start from. */
   mint: MintModel | null = null;
+  /** JulepJobs: whole iterations, where the pool's worker owns a device. */
+  readonly train?: (model: JulepModel, job: TrainJob) => Promise<TrainResult>;
 
   constructor(pool: ExecutorPool, system: SystemConfig, signal?: AbortSignal) {
     this.#pool = pool;
     this.#system = system;
     this.#signal = signal;
+    if (pool.backend === "webgpu") {
+      this.train = async (model, job) => {
+        await this.#prepare(this.mint, model);
+        return await this.#pool.run("train", job, { signal: this.#signal });
+      };
+    }
   }
 
   async #prepare(

@@ -20,6 +20,7 @@ import type { System } from "../systems/system.ts";
 import { chiralityOf } from "./chirality.ts";
 import type { TrainingState } from "./directory.ts";
 import type { RunJobs } from "./jobs.ts";
+import { Pace } from "./pace.ts";
 import { chainStarts } from "./path.ts";
 import type { Progress } from "./progress.ts";
 
@@ -269,9 +270,15 @@ export async function trainControl(
   };
   const training = new JulepTraining(start, julep, config.seed);
   progress.stage("Control (no network, its best step size)", julep.iterations);
+  const pace = new Pace();
   while (training.iteration < julep.iterations) {
-    const { loss, ess } = await training.step(jobs);
-    progress.update(training.iteration, { loss, ess });
+    const left = julep.iterations - training.iteration;
+    for (
+      const { iteration, loss, ess } of await pace.timed(
+        (most) => training.advance(jobs, most),
+        left,
+      )
+    ) progress.update(iteration, { loss, ess });
   }
   progress.end();
   return training.averaged;

@@ -23,6 +23,7 @@ import { drawForward, type WeightedSamples } from "../sampling/draw.ts";
 import type { System } from "../systems/system.ts";
 import type { ExecutorPool } from "../workers/pool.ts";
 import { RunJobs } from "./jobs.ts";
+import { Pace } from "./pace.ts";
 
 /** What every stage runs with. */
 export interface StageContext {
@@ -62,7 +63,12 @@ export interface JulepStage extends StageContext {
   readonly state?: JulepTrainingState;
   /** Called once before the first iteration of a training that does not continue another. */
   readonly onStart?: (training: JulepTraining) => void | Promise<void>;
+  /** After every iteration; `training` stands at the last one of those that were done together. */
   readonly onStep?: (report: JulepStepReport, training: JulepTraining) => void | Promise<void>;
+  /** On a GPU: iterations from one read-back to the next; default: about a second's worth. */
+  readonly readBackEvery?: number;
+  /** Iterations that are multiples of it are the last of those done together. */
+  readonly stopAtMultiplesOf?: number;
 }
 
 /** Stage 2: trains the transport from the prior to the target. Throws AbortedError when stopped. */
@@ -78,9 +84,16 @@ export async function trainJulep(
   const start = state?.model ?? await startJulep(system, config, seed, jobs, mint.anchor);
   const training = new JulepTraining(start, config, seed, state);
   if (!state) await context.onStart?.(training);
+  const pace = new Pace(context.readBackEvery);
   while (training.iteration < config.iterations) {
-    const report = await training.step(jobs);
-    await onStep?.(report, training);
+    const every = context.stopAtMultiplesOf ?? Infinity;
+    const left = Math.min(
+      config.iterations - training.iteration,
+      every === Infinity ? Infinity : every - training.iteration % every,
+    );
+    for (const report of await pace.timed((most) => training.advance(jobs, most), left)) {
+      await onStep?.(report, training);
+    }
   }
   return training.averaged;
 }

@@ -38,6 +38,8 @@ export interface TrainOptions {
   readonly backend: BackendChoice;
   /** Replace a run that is already in `out`. */
   readonly overwrite?: boolean;
+  /** On a GPU: iterations from one read-back to the next; default: about a second's worth. */
+  readonly readBackEvery?: number;
   readonly signal?: AbortSignal;
   readonly progress?: Progress;
 }
@@ -232,7 +234,7 @@ async function julepStage(
   state: TrainingState,
   backend: ExecutorPool,
   save: () => Promise<void>,
-  { progress = silent, signal }: TrainOptions,
+  { progress = silent, signal, readBackEvery }: TrainOptions,
 ): Promise<void> {
   progress.stage("Julep", config.julep.iterations);
   await trainJulep(system, state.mint, config.julep, {
@@ -244,11 +246,15 @@ async function julepStage(
       state.julep = training.state();
       await save();
     },
-    onStep: async ({ loss, ess, logZ, gradientNorm, learningRate }, training) => {
+    readBackEvery,
+    stopAtMultiplesOf: config.checkpointEvery,
+    onStep: async (report, training) => {
+      const { iteration, loss, ess, logZ, gradientNorm, learningRate } = report;
+      state.julepCurve.rows.push([iteration, loss, ess, logZ, gradientNorm, learningRate]);
+      progress.update(iteration, { loss, ess, logZ });
+      if (iteration < training.iteration) return;
       state.julep = training.state();
-      state.julepCurve.rows.push([training.iteration, loss, ess, logZ, gradientNorm, learningRate]);
-      progress.update(training.iteration, { loss, ess, logZ });
-      if (training.iteration % config.checkpointEvery === 0) await save();
+      if (iteration % config.checkpointEvery === 0) await save();
     },
   });
   progress.end();

@@ -18,6 +18,8 @@ import type {
   PathJob,
   PathResult,
   PriorDraw,
+  TrainJob,
+  TrainResult,
   TrajectoryJob,
   TrajectoryResult,
 } from "../backends/backend.ts";
@@ -37,6 +39,7 @@ export interface Jobs {
   energies: { job: EnergyJob; result: { energies: Float64Array; gradients: Float64Array } };
   trajectories: { job: TrajectoryJob; result: TrajectoryResult };
   trajectoryGradient: { job: GradientJob; result: GradientResult };
+  train: { job: TrainJob; result: TrainResult };
   paths: { job: PathJob; result: PathResult };
   island: { job: IslandJob; result: IslandResult };
   fitFlow: { job: FlowFitJob; result: FlowFitResult };
@@ -56,6 +59,10 @@ const handlers: {
   energies: (executor, job) => executor.energies(job),
   trajectories: (executor, job) => executor.trajectories(job),
   trajectoryGradient: (executor, job) => executor.trajectoryGradient(job),
+  train: (executor, job) => {
+    if (!executor.train) throw new Error(`the ${executor.name} backend trains job by job`);
+    return executor.train(job);
+  },
   paths: (executor, job) => executor.paths(job),
   island: (executor, job) => executor.island(job),
   fitFlow: (executor, job) => executor.fitFlow(job),

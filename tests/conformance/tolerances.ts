@@ -93,5 +93,15 @@ export const tolerances = {
     value: 2e-3,
     reason: "absolute: differences of 1e-7 grow by the path's instability",
   },
+  trainingSums: { value: 2e-6, reason: "relative: two-level sums of squares, one square root" },
+  adam: {
+    value: 1e-6,
+    reason: "relative to the largest parameter or moment: a few roundings an update, terms cancel",
+  },
+  lossSlopes: {
+    value: 1e-3,
+    reason: "norm: increments are differences of energies of order 400, u·400 = 2.4e-5 each, and " +
+      "softmax carries their sum; relative to deviations of order 0.3",
+  },
   hmcPositions: { value: 1e-4, reason: "absolute: as pathPositions, for a few transitions" },
 } satisfies Record<string, Tolerance>;

@@ -5,7 +5,7 @@ import { gpuTest, mutationVariable } from "../conformance/gpu.ts";
 
 const root = new URL("../../", import.meta.url);
 
-/** Kernel's test file, tests to run in it, shared part, text, and what it becomes. */
+/** Kernel's test file, tests to run in it, shared part or kernel, text, and what it becomes. */
 const mutations: [string, string, string, string, string][] = [
   ["pair_energies", "beutler.*webgpu\\)", "pair_energies", "-12.0 * qr2", "12.0 * qr2"],
   ["pair_energies", "well, n = 2.*webgpu\\)", "pair_energies", "4.0 * PAIR.w", "-4.0 * PAIR.w"],
@@ -14,11 +14,14 @@ const mutations: [string, string, string, string, string][] = [
   ["matrix_exponential", "webgpu\\)", "matrix_exponential", "m[q] = tau *", "m[q] = -tau *"],
   ["molecule_energies", "aldp.*webgpu\\)", "molecule_geometry", "+ 1u, gi + mid", "+ 1u, gi - mid"],
   ["molecule_energies", "aldp.*webgpu\\)", "generalised_born", "-0.25 * log", "0.25 * log"],
+  ["adam", "adam.*webgpu\\)", "adam", "p -= step", "p += step"],
+  ["log_variance", "every.*webgpu\\)", "log_variance", "= 2.0 * weight", "= -2.0 * weight"],
 ];
 
 for (const [file, filter, part, from, to] of mutations) {
   gpuTest(`mutated shader: ${file} with "${to}" fails its conformance test`, async () => {
-    assert.ok(shaders[`common/${part}`].includes(from), `"${from}" is in the shader`);
+    const text = shaders[`common/${part}`] ?? shaders[part];
+    assert.ok(text.includes(from), `"${from}" is in the shader`);
     const run = async (mutation: string) => {
       const { code, stdout } = await new Deno.Command(Deno.execPath(), {
         args: [

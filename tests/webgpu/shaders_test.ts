@@ -3,7 +3,12 @@ import assert from "node:assert/strict";
 import { composeShader, kernelNames, partsOf } from "../../src/backends/webgpu/shader.ts";
 import { shaders } from "../../src/backends/webgpu/shaders.gen.ts";
 import { packMoleculeTables } from "../../src/backends/webgpu/molecule.ts";
-import { plainConstants, problemConstants } from "../../src/backends/webgpu/constants.ts";
+import {
+  lossConstants,
+  normConstants,
+  plainConstants,
+  problemConstants,
+} from "../../src/backends/webgpu/constants.ts";
 import { preset } from "../../src/config/presets.ts";
 import { initialiseJulep } from "../../src/julep/train.ts";
 import { initialiseMint } from "../../src/mint/start.ts";
@@ -29,6 +34,8 @@ function problems() {
 
 /** Kernels of other problems than those. */
 const special: Record<string, () => string> = {
+  log_variance: () => lossConstants(100).text,
+  gradient_norm: () => normConstants(100).text,
   molecule_energies: () => packMoleculeTables(forceField("aldp"), "obc2").constants.text,
 };
 

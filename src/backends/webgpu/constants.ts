@@ -18,6 +18,7 @@ export interface ConstantsInput {
   readonly purpose: Purpose;
 }
 
+/** What a kernel is compiled with. */
 export interface Constants {
   readonly text: string;
   /** Threads of a workgroup. */
@@ -26,6 +27,9 @@ export interface Constants {
   readonly workSize: number;
   /** Bytes of workgroup memory that kernels use beside the scratch. */
   readonly tileBytes: number;
+}
+
+export interface ProblemConstants extends Constants {
   /** Numbers the network gives for a state. */
   readonly outputs: number;
   readonly network: PackedShape;
@@ -53,7 +57,7 @@ function threadsFor(particles: number, network: boolean): number {
 
 export function problemConstants(
   { system, mint, julep, purpose }: ConstantsInput,
-): Constants {
+): ProblemConstants {
   const { particles: N, dimension: n, pairKernel } = system;
   const size = N * n;
   const gradient = purpose === "gradient";
@@ -153,3 +157,25 @@ export function problemConstants(
 
 /** Constants of kernels that know nothing but their number of threads. */
 export const plainConstants = "const W: u32 = 64u;";
+
+/** Constants of log_variance (a workgroup's scratch: two numbers of every sample). */
+export function lossConstants(samples: number): Constants {
+  const threads = Math.min(256, Math.max(64, 2 ** Math.ceil(Math.log2(samples))));
+  return vectorConstants(threads, { VALUE: samples, WEIGHT: samples });
+}
+
+/** Constants of gradient_norm (a number of every step). */
+export function normConstants(steps: number): Constants {
+  return vectorConstants(256, { STEP: steps });
+}
+
+function vectorConstants(threads: number, regions: Record<string, number>): Constants {
+  let workSize = 0;
+  const lines = [`const W: u32 = ${threads}u;`];
+  for (const [name, length] of Object.entries(regions)) {
+    lines.push(`const ${name}: u32 = ${workSize}u;`);
+    workSize += length;
+  }
+  lines.push(`const WORK_SIZE: u32 = ${workSize}u;`);
+  return { text: lines.join("\n"), threads, workSize, tileBytes: 4 * threads + 16 };
+}

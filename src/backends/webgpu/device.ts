@@ -36,6 +36,23 @@ export interface Dispatch {
   readonly groups: number;
 }
 
+/** A copy between buffers, in numbers of four bytes. */
+export interface Copy {
+  readonly from: GPUBuffer;
+  readonly at: number;
+  readonly to: GPUBuffer;
+  readonly toAt: number;
+  readonly length: number;
+}
+
+/** Sets a buffer to zero. */
+export interface Clear {
+  readonly clear: GPUBuffer;
+}
+
+/** What a command buffer is made of, in its order. */
+export type Command = Dispatch | Copy | Clear;
+
 /** A range of a buffer to bring back as float32. */
 export interface ReadBack {
   readonly buffer: GPUBuffer;
@@ -164,7 +181,7 @@ export class GpuDevice {
   }
 
   /**
-   * Records all dispatches in one command buffer, submits it once and reads back in one map. `label`
+   * Records all commands in one command buffer, submits it once and reads back in one map. `label`
    * names kernel and shapes: it begins the message of whatever goes wrong.
    *
    * @param clear buffers set to zero first
@@ -173,29 +190,18 @@ export class GpuDevice {
    */
   async run(
     label: string,
-    dispatches: readonly Dispatch[],
+    commands: readonly Command[],
     reads: readonly ReadBack[],
     clear: readonly GPUBuffer[] = [],
   ): Promise<Float32Array[]> {
     return await this.#guarded(label, async () => {
       const device = this.#device;
-      const uniforms = this.#uniformBuffer(dispatches);
+      const uniforms = this.#uniformBuffer(
+        commands.flatMap((command) => "kernel" in command ? [command.job] : []),
+      );
       const encoder = device.createCommandEncoder({ label });
       for (const buffer of clear) encoder.clearBuffer(buffer);
-      const pass = encoder.beginComputePass({ label });
-      const groups = new Map<string, GPUBindGroup>();
-      dispatches.forEach(({ kernel, buffers, groups: count }, k) => {
-        const key = `${kernel.name} ${buffers.map((b) => b.label).join(" ")}`;
-        let bindGroup = groups.get(key);
-        if (!bindGroup) {
-          bindGroup = this.#bindGroup(kernel, uniforms, buffers);
-          groups.set(key, bindGroup);
-        }
-        pass.setPipeline(kernel.pipeline);
-        pass.setBindGroup(0, bindGroup, [k * UNIFORM_STRIDE]);
-        pass.dispatchWorkgroups(count);
-      });
-      pass.end();
+      this.#record(encoder, label, commands, uniforms);
       const total = reads.reduce((sum, { length }) => sum + length, 0);
       const staging = device.createBuffer({
         label: `read back ${label}`,
@@ -222,9 +228,45 @@ export class GpuDevice {
     });
   }
 
-  #uniformBuffer(dispatches: readonly Dispatch[]): GPUBuffer {
-    const bytes = new Uint8Array(UNIFORM_STRIDE * Math.max(1, dispatches.length));
-    dispatches.forEach(({ job }, k) => bytes.set(new Uint8Array(job), k * UNIFORM_STRIDE));
+  /** Dispatches that follow one another share a pass; copies stand between passes. */
+  #record(
+    encoder: GPUCommandEncoder,
+    label: string,
+    commands: readonly Command[],
+    uniforms: GPUBuffer,
+  ): void {
+    const groups = new Map<string, GPUBindGroup>();
+    let pass: GPUComputePassEncoder | null = null;
+    let dispatched = 0;
+    for (const command of commands) {
+      if (!("kernel" in command)) {
+        pass?.end();
+        pass = null;
+        if ("clear" in command) encoder.clearBuffer(command.clear);
+        else {
+          const { from, at, to, toAt, length } = command;
+          if (length > 0) encoder.copyBufferToBuffer(from, 4 * at, to, 4 * toAt, 4 * length);
+        }
+        continue;
+      }
+      const { kernel, buffers, groups: count } = command;
+      const key = `${kernel.name} ${buffers.map((b) => b.label).join(" ")}`;
+      let bindGroup = groups.get(key);
+      if (!bindGroup) {
+        bindGroup = this.#bindGroup(kernel, uniforms, buffers);
+        groups.set(key, bindGroup);
+      }
+      pass ??= encoder.beginComputePass({ label });
+      pass.setPipeline(kernel.pipeline);
+      pass.setBindGroup(0, bindGroup, [UNIFORM_STRIDE * dispatched++]);
+      pass.dispatchWorkgroups(count);
+    }
+    pass?.end();
+  }
+
+  #uniformBuffer(jobs: readonly ArrayBuffer[]): GPUBuffer {
+    const bytes = new Uint8Array(UNIFORM_STRIDE * Math.max(1, jobs.length));
+    jobs.forEach((job, k) => bytes.set(new Uint8Array(job), k * UNIFORM_STRIDE));
     const buffer = this.#device.createBuffer({
       label: "jobs",
       size: bytes.length,

@@ -53,23 +53,30 @@ export function packedShape(shape: NetworkShape): PackedShape {
   return { offsets, size };
 }
 
+/** Place of every parameter in the flat array whose matrices are transposed to (in, out). */
+export function transposedPlaces(shape: NetworkShape): Float32Array<ArrayBuffer> {
+  const { entries, size } = egnnLayout(shape);
+  const places = new Float32Array(size);
+  for (const { shape: [rows, columns = 1], offset } of entries) {
+    for (let r = 0; r < rows; r++) {
+      for (let c = 0; c < columns; c++) places[offset + r * columns + c] = offset + c * rows + r;
+    }
+  }
+  return places;
+}
+
 /** Parameters as they stand, (out, in), then every matrix transposed to (in, out); float32. */
 export function packEgnn(
   shape: NetworkShape,
   parameters: ArrayLike<number>,
 ): Float32Array<ArrayBuffer> {
-  const { entries, size } = egnnLayout(shape);
+  const places = transposedPlaces(shape);
+  const size = places.length;
   if (parameters.length !== size) {
     throw new RangeError(`network has ${size} parameters, got ${parameters.length}`);
   }
   const out = new Float32Array(2 * size);
   out.set(parameters);
-  for (const { shape: [rows, columns = 1], offset } of entries) {
-    for (let r = 0; r < rows; r++) {
-      for (let c = 0; c < columns; c++) {
-        out[size + offset + c * rows + r] = out[offset + r * columns + c];
-      }
-    }
-  }
+  for (let i = 0; i < size; i++) out[size + places[i]] = out[i];
   return out;
 }

@@ -4,6 +4,7 @@
  * training the prior and fitting a pair drift runs in the WebAssembly kernels of the same worker.
  */
 import { knotGradient } from "../../julep/schedule.ts";
+import { drawMint } from "../../mint/mixture.ts";
 import { Stream, streamKey } from "../../math/random.ts";
 import { InputError } from "../../errors.ts";
 import { TERMS } from "../../systems/molecule/energy.ts";
@@ -21,6 +22,8 @@ import {
   type PriorDraw,
   type Problem,
   type SampleRange,
+  type TrainJob,
+  type TrainResult,
   type TrajectoryJob,
   type TrajectoryResult,
 } from "../backend.ts";
@@ -30,9 +33,11 @@ import { WasmExecutor } from "../wasm/executor.ts";
 import { type DeviceOptions, GpuDevice } from "./device.ts";
 import { DeviceLostError, GpuError } from "./errors.ts";
 import { GpuJulep, type KeptBatch } from "./julep.ts";
+import type { GpuTransport } from "./julep_record.ts";
 import { GpuKernels } from "./kernels.ts";
 import { GpuMolecule } from "./molecule.ts";
 import { missingOnGpu } from "./supported.ts";
+import { GpuTraining } from "./train.ts";
 
 export interface WebGpuOptions extends DeviceOptions {
   /** Open the device again when it is lost, and do the job again. */
@@ -63,6 +68,7 @@ export class WebGpuExecutor implements Executor {
   #problem: Problem | null = null;
   #exact: ExactParts | null = null;
   #julep: GpuJulep | null = null;
+  #training: GpuTraining | null = null;
   readonly #kept = new Map<number, Kept>();
   #stores = 0;
   #last: Promise<void> = Promise.resolve();
@@ -93,6 +99,7 @@ export class WebGpuExecutor implements Executor {
       this.#problem = problem;
       this.#exact = new ExactParts(problem);
       this.#julep = null;
+      this.#training = null;
       this.#forgetAll();
       if (this.#wasm) (await this.#wasm).prepare(problem);
       this.#fitter = problem.path ? await this.#helper() : null;
@@ -148,15 +155,43 @@ export class WebGpuExecutor implements Executor {
     return { energies, gradients: gradients.map((g) => g / kT) };
   }
 
-  /** The kernels of the prepared transport, its parameters on the device. */
-  #transport(): GpuJulep {
-    if (this.#julep) return this.#julep;
+  /** What trajectories need of the prepared problem; refused by name where a kernel is missing. */
+  #problemOnGpu(): GpuTransport {
     const { system, mixture, transport: julep } = this.#parts;
     const mint = mixture.model;
     const missing = missingOnGpu({ molecule: system.pairKernel.kind === 3, mint, julep });
     if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
-    this.#julep = new GpuJulep(this.#kernels, { system, mint, julep });
-    return this.#julep;
+    return { system, mint, julep };
+  }
+
+  /** The kernels of the prepared transport, its parameters on the device. */
+  #transport(): GpuJulep {
+    return this.#julep ??= new GpuJulep(this.#kernels, this.#problemOnGpu());
+  }
+
+  /** Whole iterations of training; of the prepared transport only the form counts. */
+  async train(job: TrainJob): Promise<TrainResult> {
+    return await this.#alone(async () => {
+      this.#training ??= new GpuTraining(this.#kernels, this.#problemOnGpu());
+      const { mixture } = this.#parts;
+      return await this.#training.run(job, (first, count) =>
+        this.#inGauge(
+          Float32Array.from(drawMint(mixture, job.seed, first, count)),
+          count,
+        ));
+    });
+  }
+
+  /** Puts positions (count, N·n) into the transport's gauge. */
+  #inGauge(positions: Float32Array<ArrayBuffer>, count: number): Float32Array<ArrayBuffer> {
+    const { size, system, transport } = this.#parts;
+    const one = new Float64Array(size);
+    for (let s = 0; s < count; s++) {
+      one.set(positions.subarray(s * size, (s + 1) * size));
+      intoGauge(one, system.particles, transport.gauge);
+      positions.set(one, s * size);
+    }
+    return positions;
   }
 
   async trajectories(job: TrajectoryJob): Promise<TrajectoryResult> {
@@ -171,13 +206,7 @@ export class WebGpuExecutor implements Executor {
     const forward = job.direction === "forward";
     const key = streamKey(job.seed, forward ? Stream.forward : Stream.backward);
     const drawn = forward ? parts.drawPrior({ ...job, stream: Stream.prior }) : null;
-    const start = new Float32Array(drawn?.positions ?? job.positions!);
-    const one = new Float64Array(size);
-    for (let s = 0; s < count; s++) {
-      one.set(start.subarray(s * size, (s + 1) * size));
-      intoGauge(one, parts.system.particles, parts.transport.gauge);
-      start.set(one, s * size);
-    }
+    const start = this.#inGauge(Float32Array.from(drawn?.positions ?? job.positions!), count);
     const transport = this.#transport();
     const end = new Float32Array(count * size);
     const ratios = new Float64Array(count);
@@ -322,6 +351,7 @@ export class WebGpuExecutor implements Executor {
   async #reopen(loss: DeviceLostError): Promise<void> {
     this.#kept.clear();
     this.#julep = null;
+    this.#training = null;
     this.#device.destroy();
     try {
       this.#device = await GpuDevice.open(this.#options);

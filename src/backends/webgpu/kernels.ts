@@ -2,15 +2,21 @@
 import type { NetworkShape } from "../../julep/model.ts";
 import type { MintModel } from "../../mint/model.ts";
 import type { System } from "../../systems/system.ts";
-import { type Constants, plainConstants, problemConstants, type Purpose } from "./constants.ts";
+import {
+  type Constants,
+  plainConstants,
+  type ProblemConstants,
+  problemConstants,
+  type Purpose,
+} from "./constants.ts";
 import type { Dispatch, GpuDevice, Kernel } from "./device.ts";
 import { packEgnn } from "./egnn.ts";
 import { packPrior } from "./orbit_vmf.ts";
 
 /** A kernel made for a problem, with its scratch where it fits. */
-export interface PreparedKernel {
+export interface PreparedKernel<C extends Constants = Constants> {
   readonly kernel: Kernel;
-  readonly constants: Constants;
+  readonly constants: C;
   readonly scratch: "workgroup" | "buffer";
 }
 
@@ -28,7 +34,7 @@ export class GpuKernels {
   }
 
   /** Compiles a kernel for constants; its scratch goes to workgroup memory where there is room. */
-  async prepare(name: string, constants: Constants): Promise<PreparedKernel> {
+  async prepare<C extends Constants>(name: string, constants: C): Promise<PreparedKernel<C>> {
     const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } =
       this.device.limits;
     if (constants.threads > maxComputeInvocationsPerWorkgroup) {
@@ -51,7 +57,9 @@ export class GpuKernels {
   /** The buffers of a dispatch with the scratch after them, where it is a buffer. */
   withScratch(prepared: PreparedKernel, buffers: GPUBuffer[], groups: number): GPUBuffer[] {
     if (prepared.scratch === "workgroup") return buffers;
-    return [...buffers, this.device.buffer("work", groups * prepared.constants.workSize)];
+    const { kernel, constants } = prepared;
+    // Its own for each kernel: one that grew would take away what recorded commands are bound to.
+    return [...buffers, this.device.buffer(`${kernel.name} work`, groups * constants.workSize)];
   }
 
   /** Dispatches that take `count` systems, as many at a time as the scratch allows. */
@@ -156,7 +164,11 @@ export class GpuKernels {
     return { values, gradients };
   }
 
-  async #network(name: string, shape: NetworkShape, purpose: Purpose): Promise<PreparedKernel> {
+  async #network(
+    name: string,
+    shape: NetworkShape,
+    purpose: Purpose,
+  ): Promise<PreparedKernel<ProblemConstants>> {
     const system = { ...shape, pairKernel: { kind: 0 as const, parameters: [] } };
     const julep = {
       gauge: "centre_of_mass" as const,

@@ -7,7 +7,6 @@ import { torsionSeries } from "../../systems/molecule/packed.ts";
 import { BORN_OFFSET, PROBE_RADIUS } from "../../systems/molecule/units.ts";
 import type { MoleculeBatch } from "../reference/molecule_energies.ts";
 import type { Constants } from "./constants.ts";
-import { EGNN_SHAPE_WITHOUT_NETWORK, packedShape } from "./egnn.ts";
 import { GpuError } from "./errors.ts";
 import type { GpuKernels } from "./kernels.ts";
 
@@ -113,9 +112,7 @@ function moleculeConstants(
   const numbers = { W: threads, DIM: 3, SIZE: 3 * N, ...sizes, ...places, ...regions };
   const text = Object.entries({ ...numbers, WORK_SIZE: workSize })
     .map(([name, value]) => `const ${name}: u32 = ${value}u;`).join("\n");
-  // No network: the fields of Constants that tell of one are those of none.
-  const network = packedShape(EGNN_SHAPE_WITHOUT_NETWORK);
-  return { text, threads, workSize, tileBytes: 4 * threads, outputs: 0, network };
+  return { text, threads, workSize, tileBytes: 4 * threads };
 }
 
 /** One molecule on a device. */

@@ -1,0 +1,250 @@
+/**
+ * Records shaders/julep.wgsl and julep_gradient.wgsl: the dispatches of trajectories and of the gradient
+ * along them, for arrays that are on the device already.
+ */
+import type { JulepModel } from "../../julep/model.ts";
+import type { MintModel } from "../../mint/model.ts";
+import type { System } from "../../systems/system.ts";
+import { LANES } from "../backend.ts";
+import { problemConstants } from "./constants.ts";
+import type { Dispatch } from "./device.ts";
+import { GpuError } from "./errors.ts";
+import {
+  costOfState,
+  TURNS_OF_A_DISPATCH,
+  turnsOfState,
+  WORK_OF_A_DISPATCH,
+} from "./julep_cost.ts";
+import type { GpuKernels, PreparedKernel } from "./kernels.ts";
+
+/** What trajectories need of a problem, ready for the device. */
+export interface GpuTransport {
+  readonly system: System;
+  readonly mint: MintModel;
+  readonly julep: JulepModel;
+}
+
+/** Samples of one recording: `count` of them, column ... column + count − 1 of arrays with `row` samples. */
+export interface Columns {
+  readonly count: number;
+  readonly column: number;
+  readonly row: number;
+}
+
+export interface TrajectoryPlan extends Columns {
+  readonly steps: number;
+  readonly forward: boolean;
+  readonly key: readonly [number, number];
+  /** Number of the first sample, as random numbers count them. */
+  readonly first: number;
+  readonly keep: boolean;
+}
+
+/** Bindings 1 to 6 of julep.wgsl. */
+export interface TrajectoryBuffers {
+  readonly parameters: GPUBuffer;
+  readonly prior: GPUBuffer;
+  readonly schedule: GPUBuffer;
+  readonly carry: GPUBuffer;
+  readonly results: GPUBuffer;
+  readonly kept: GPUBuffer;
+}
+
+export interface GradientPlan extends Columns {
+  readonly steps: number;
+  /** Items firstItem ... firstItem + items − 1 of the list behind the coefficients. */
+  readonly firstItem: number;
+  readonly items: number;
+}
+
+/** Bindings 1 to 6 of julep_gradient.wgsl. */
+export interface GradientBuffers {
+  readonly parameters: GPUBuffer;
+  readonly schedule: GPUBuffer;
+  readonly kept: GPUBuffer;
+  readonly coefficients: GPUBuffer;
+  readonly slots: GPUBuffer;
+  readonly rates: GPUBuffer;
+}
+
+/** How items are shared out: a function of their number, so that sums do not depend on the moment. */
+export interface Shares {
+  readonly groups: number;
+  readonly perGroup: number;
+}
+
+export class JulepRecorder {
+  readonly kernels: GpuKernels;
+  readonly transport: GpuTransport;
+  /** Coordinates of a sample. */
+  readonly size: number;
+  /** Numbers of a sample in `carry`: state, move, |z|², whether loops ran. */
+  readonly carryLength: number;
+  /** Numbers of a workgroup's slot of the gradient. */
+  readonly slotSize: number;
+
+  constructor(kernels: GpuKernels, transport: GpuTransport) {
+    this.kernels = kernels;
+    this.transport = transport;
+    this.size = transport.system.particles * transport.system.dimension;
+    this.carryLength = 2 * this.size + 2;
+    this.slotSize = Math.max(transport.julep.parameters.length, 1);
+  }
+
+  #prepare(name: "julep" | "julep_gradient"): Promise<PreparedKernel> {
+    const purpose = name === "julep" ? "trajectories" : "gradient";
+    return this.kernels.prepare(name, problemConstants({ ...this.transport, purpose }));
+  }
+
+  label(what: string, count: number, steps: number): string {
+    const { system, julep } = this.transport;
+    const net = julep.network ? `${julep.network.layers} x ${julep.network.hidden}` : "no network";
+    return `${what} of ${count} samples, ${steps} steps, N = ${system.particles}, ${net}`;
+  }
+
+  /** The error of a kernel that saw its loops end early. */
+  cutShort(what: string, count: number, steps: number): GpuError {
+    return new GpuError(
+      `${this.label(what, count, steps)}: the device cut loops short ` +
+        `(${this.kernels.device.facts.description}); use --backend wasm`,
+    );
+  }
+
+  /** Samples that one batch can have, a multiple of LANES: no binding may grow beyond the limit. */
+  largestBatch(steps: number, keep: boolean): number {
+    const perSample = Math.max(
+      this.carryLength,
+      2 * steps + 1,
+      keep ? 2 * (steps + 1) * this.size : 0,
+    );
+    const most = Math.floor(this.kernels.device.largestBinding / (4 * perSample));
+    return Math.max(LANES, Math.floor(most / LANES) * LANES);
+  }
+
+  /**
+   * States that one dispatch takes, one after another: bounded in time, and on llvmpipe in turns of
+   * loops.
+   *
+   * @param operations of one state in all workgroups
+   */
+  #statesAtOnce({ constants }: PreparedKernel, operations: number, backward: boolean): number {
+    const inTime = WORK_OF_A_DISPATCH / operations;
+    const inTurns = this.kernels.device.facts.software
+      ? TURNS_OF_A_DISPATCH / turnsOfState(this.transport, constants.threads, backward)
+      : Infinity;
+    return Math.max(1, Math.floor(Math.min(inTime, inTurns)));
+  }
+
+  /** Start of `carry` for samples at `start` (count, N·n). */
+  carryOf(start: Float32Array, count: number): Float32Array<ArrayBuffer> {
+    const { size, carryLength } = this;
+    const out = new Float32Array(count * carryLength);
+    for (let s = 0; s < count; s++) {
+      out.set(start.subarray(s * size, (s + 1) * size), s * carryLength);
+      out[(s + 1) * carryLength - 1] = 1;
+    }
+    return out;
+  }
+
+  async trajectories(plan: TrajectoryPlan, buffers: TrajectoryBuffers): Promise<Dispatch[]> {
+    const { count, column, row, steps: T, forward, key, first, keep } = plan;
+    const { kernels } = this;
+    const prepared = await this.#prepare("julep");
+    const most = Math.min(count, kernels.groupsAtOnce(prepared));
+    const bound = kernels.withScratch(prepared, [
+      buffers.parameters,
+      buffers.prior,
+      buffers.schedule,
+      buffers.carry,
+      buffers.results,
+      buffers.kept,
+    ], most);
+    const visits = this.#statesAtOnce(prepared, costOfState(this.transport) * most, false);
+    const dispatches: Dispatch[] = [];
+    for (let offset = 0; offset < count; offset += most) {
+      for (let from = 0; from <= T; from += visits) {
+        const job = Uint32Array.of(
+          first + offset,
+          count,
+          offset,
+          T,
+          from,
+          Math.min(from + visits, T + 1),
+          forward ? 1 : 0,
+          keep ? 1 : 0,
+          key[0],
+          key[1],
+          Math.ceil(this.size / 2),
+          row,
+          column,
+          0,
+        ).buffer;
+        const groups = Math.min(most, count - offset);
+        dispatches.push({ kernel: prepared.kernel, job, buffers: bound, groups });
+      }
+    }
+    return dispatches;
+  }
+
+  /** How many workgroups share `items`. */
+  async shares(items: number): Promise<Shares> {
+    const { kernels } = this;
+    const prepared = await this.#prepare("julep_gradient");
+    const most = Math.min(
+      kernels.slotCount(items, this.slotSize),
+      kernels.groupsAtOnce(prepared),
+    );
+    const perGroup = Math.ceil(items / most);
+    return { perGroup, groups: Math.ceil(items / perGroup) };
+  }
+
+  /** The gradient along kept trajectories, added to the workgroups' slots and to `rates`. */
+  async gradient(plan: GradientPlan, buffers: GradientBuffers): Promise<Dispatch[]> {
+    const { count, column, row, steps: T, firstItem, items } = plan;
+    if (items === 0) return [];
+    const { kernels } = this;
+    const prepared = await this.#prepare("julep_gradient");
+    const { groups, perGroup } = await this.shares(items);
+    const bound = kernels.withScratch(prepared, [
+      buffers.parameters,
+      buffers.schedule,
+      buffers.kept,
+      buffers.coefficients,
+      buffers.slots,
+      buffers.rates,
+    ], groups);
+    const atOnce = this.#statesAtOnce(prepared, 4 * costOfState(this.transport) * groups, true);
+    const dispatches: Dispatch[] = [];
+    for (let from = 0; from < perGroup; from += atOnce) {
+      const job = Uint32Array.of(
+        count,
+        T,
+        firstItem + items,
+        firstItem,
+        perGroup,
+        from,
+        Math.min(from + atOnce, perGroup),
+        this.slotSize,
+        row,
+        column,
+        0,
+      ).buffer;
+      dispatches.push({ kernel: prepared.kernel, job, buffers: bound, groups });
+    }
+    return dispatches;
+  }
+}
+
+/** Sample, state, and which kernels act there, for every state inside the samples' windows. */
+export function itemsOf(windows: Int32Array, column: number, count: number): number[] {
+  const items: number[] = [];
+  for (let s = 0; s < count; s++) {
+    const block = Math.floor((column + s) / LANES);
+    const first = windows[2 * block];
+    const last = first + windows[2 * block + 1];
+    for (let j = first; j <= last; j++) {
+      items.push(column + s, j, (j < last ? 1 : 0) + (j > first ? 2 : 0));
+    }
+  }
+  return items;
+}
