@@ -4,7 +4,7 @@
  * as everywhere; the target's energy and the prior's density in them are float64.
  */
 import type { PairFlow, PathModel } from "../path/model.ts";
-import type { SampleRange } from "./backend.ts";
+import type { MaybePromise, SampleRange } from "./backend.ts";
 
 /** What a job cost, summed over its samples. */
 export interface PathCost {
@@ -168,9 +168,9 @@ export interface ChainsResult {
 /** The part of an executor that runs paths. */
 export interface PathExecutor {
   /** Annealed paths with exact log-weights, forward or backward. */
-  paths(job: PathJob): PathResult;
-  island(job: IslandJob): IslandResult;
-  fitFlow(job: FlowFitJob): FlowFitResult;
-  adaptLevels(job: AdaptLevelsJob): AdaptLevelsResult;
-  chains(job: ChainsJob): ChainsResult;
+  paths(job: PathJob): MaybePromise<PathResult>;
+  island(job: IslandJob): MaybePromise<IslandResult>;
+  fitFlow(job: FlowFitJob): MaybePromise<FlowFitResult>;
+  adaptLevels(job: AdaptLevelsJob): MaybePromise<AdaptLevelsResult>;
+  chains(job: ChainsJob): MaybePromise<ChainsResult>;
 }

@@ -18,7 +18,17 @@ import type { MintModel } from "../mint/model.ts";
 import type { MintJobs } from "../mint/train.ts";
 import type { InternalModel } from "../path/internal_sampler.ts";
 import type { PathModel } from "../path/model.ts";
-import { mergeGradients, mergeTrajectories, splitGradients, splitTrajectories } from "./merge.ts";
+import {
+  mergeChains,
+  type Merged,
+  mergeGradients,
+  mergePaths,
+  mergeTrajectories,
+  splitChains,
+  splitGradients,
+  splitPaths,
+  splitTrajectories,
+} from "./merge.ts";
 import type { RunTrajectories } from "../sampling/draw.ts";
 import type { RunChains, RunIslands, RunPaths } from "../sampling/path_draw.ts";
 import type { Job, Result } from "../workers/job.ts";
@@ -29,6 +39,8 @@ const MINT_CHUNK = 8 * LANES;
 
 /** Samples in one job of a GPU: enough to fill it, few enough to show progress. */
 const GPU_SAMPLES = 512;
+/** The same for paths without a network, and chains. */
+const GPU_PATHS = 2048;
 
 /** Jobs of one system on one pool; prepares the workers again whenever a model changes. */
 export class RunJobs implements MintJobs, JulepJobs {
@@ -179,7 +191,11 @@ export class RunJobs implements MintJobs, JulepJobs {
 
   /** For path_draw.ts: paths, islands and chains of the run's prior. */
   runPaths(path: PathModel): RunPaths {
-    return this.#runOn("paths", path);
+    if (this.#pool.backend !== "webgpu") return this.#runOn("paths", path);
+    return async (jobs, onResult) => {
+      await this.#prepare(this.mint, null, path);
+      return await this.#merged("paths", mergePaths(jobs, GPU_PATHS), splitPaths, onResult);
+    };
   }
 
   runIslands(path: PathModel): RunIslands {
@@ -188,7 +204,11 @@ export class RunJobs implements MintJobs, JulepJobs {
 
   /** Chains need neither path nor prior. */
   runChains(): RunChains {
-    return this.#runOn("chains", null);
+    if (this.#pool.backend !== "webgpu") return this.#runOn("chains", null);
+    return async (jobs, onResult) => {
+      await this.#prepare(null, null);
+      return await this.#merged("chains", mergeChains(jobs, GPU_PATHS), splitChains, onResult);
+    };
   }
 
   /** Fits the pair flow of a path, in one worker: every level needs the one before it. */
@@ -213,6 +233,23 @@ export class RunJobs implements MintJobs, JulepJobs {
       await this.#prepare(path ? this.mint : null, null, path);
       return await this.#pool.map(name, jobs, { signal: this.#signal, onResult });
     };
+  }
+
+  /** Runs merged jobs one after the other, and gives the caller the results of his own. */
+  async #merged<K extends "paths" | "chains">(
+    name: K,
+    merged: Merged<Job<K>>[],
+    split: (merged: Merged<Job<K>>, result: Result<K>) => Result<K>[],
+    onResult?: (index: number, result: Result<K>) => void,
+  ): Promise<Result<K>[]> {
+    const results: Result<K>[] = [];
+    await this.#pool.forEach(name, merged.map(({ job }) => job), (k, result) => {
+      split(merged[k], result).forEach((part, j) => {
+        results[merged[k].from + j] = part;
+        onResult?.(merged[k].from + j, part);
+      });
+    }, { signal: this.#signal });
+    return results;
   }
 }
 

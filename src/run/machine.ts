@@ -19,7 +19,7 @@ export function askedOf({ system, mint, julep, path, chains, internal }: RunConf
     molecule: system.kind === "molecule",
     mint,
     julep: path || chains || internal ? null : julep,
-    path: Boolean(path || chains || internal),
+    moves: Boolean(path?.resampling?.moves),
   };
 }
 

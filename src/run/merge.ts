@@ -3,9 +3,14 @@
  * No result depends on the split of samples, so the caller sees what it asked for.
  */
 import {
+  type ChainsJob,
+  type ChainsResult,
   type GradientJob,
   type GradientResult,
   LANES,
+  type PathCost,
+  type PathJob,
+  type PathResult,
   type TrajectoryJob,
   type TrajectoryResult,
 } from "../backends/backend.ts";
@@ -130,6 +135,86 @@ export function splitTrajectories(
       ...(result.states && { states: result.states.slice(), forces: result.forces!.slice() }),
     };
   });
+}
+
+export function mergePaths(jobs: readonly PathJob[], largest: number): Merged<PathJob>[] {
+  const alike = (a: PathJob, b: PathJob) =>
+    a.direction === b.direction && Boolean(a.keepIncrements) === Boolean(b.keepIncrements);
+  return joined(jobs, largest, alike, (run) => ({
+    ...(run[0].positions && { positions: concat(run.map((job) => job.positions!)) }),
+  }));
+}
+
+export function splitPaths({ job, counts }: Merged<PathJob>, result: PathResult): PathResult[] {
+  const size = job.count > 0 ? result.positions.length / job.count : 0;
+  const levels = (result.increments?.length ?? 0) / Math.max(1, job.count);
+  return cut(counts, (at, count) => ({
+    positions: result.positions.slice(at * size, (at + count) * size),
+    priorPositions: result.priorPositions.slice(at * size, (at + count) * size),
+    energies: result.energies.slice(at, at + count),
+    logWeights: result.logWeights.slice(at, at + count),
+    // Means over the merged job: no finer ones are known.
+    acceptance: result.acceptance.slice(),
+    ...(result.increments && { increments: columns(result.increments, levels, at, count) }),
+    cost: share(result.cost, count / job.count),
+  }));
+}
+
+export function mergeChains(jobs: readonly ChainsJob[], largest: number): Merged<ChainsJob>[] {
+  const settings = ({ seed: _, first: __, count: ___, positions: ____, ...rest }: ChainsJob) =>
+    JSON.stringify(rest);
+  const alike = (a: ChainsJob, b: ChainsJob) => settings(a) === settings(b);
+  return joined(jobs, largest, alike, (run) => ({
+    positions: concat(run.map((job) => job.positions)),
+  }));
+}
+
+export function splitChains(
+  { job, counts }: Merged<ChainsJob>,
+  result: ChainsResult,
+): ChainsResult[] {
+  const { draws } = job;
+  const size = job.count > 0 ? result.positions.length / (job.count * draws) : 0;
+  return cut(counts, (at, count) => ({
+    positions: result.positions.slice(at * draws * size, (at + count) * draws * size),
+    energies: result.energies.slice(at * draws, (at + count) * draws),
+    acceptance: result.acceptance.slice(at, at + count),
+    stepSize: result.stepSize.slice(at, at + count),
+    cost: share(result.cost, count / job.count),
+  }));
+}
+
+/** Runs of jobs as one each, with what else the merged job has. */
+function joined<J extends Range>(
+  jobs: readonly J[],
+  largest: number,
+  alike: (a: J, b: J) => boolean,
+  more: (run: readonly J[]) => Partial<J>,
+): Merged<J>[] {
+  let from = 0;
+  return runsOf(jobs, largest, alike).map((run) => {
+    const counts = run.map(({ count }) => count);
+    const merged = { from, counts, job: { ...run[0], count: sum(counts), ...more(run) } };
+    from += run.length;
+    return merged;
+  });
+}
+
+/** A part of a result for each of the caller's jobs. */
+function cut<R>(counts: readonly number[], part: (at: number, count: number) => R): R[] {
+  let at = 0;
+  return counts.map((count) => {
+    at += count;
+    return part(at - count, count);
+  });
+}
+
+function share({ gradients, energies, flowPasses }: PathCost, fraction: number): PathCost {
+  return {
+    gradients: Math.round(gradients * fraction),
+    energies: Math.round(energies * fraction),
+    flowPasses: Math.round(flowPasses * fraction),
+  };
 }
 
 /** Jobs along the same stored states as one. */

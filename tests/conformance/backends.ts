@@ -17,7 +17,7 @@ export interface BackendUnderTest {
 const { simd, relaxedSimd } = simdFeatures();
 /** Jobs without WGSL kernels: the executor refuses them by name (tests/webgpu/refusals_test.ts). */
 export const notOnGpu = {
-  paths: { webgpu: "no WGSL kernels for annealing paths; the backend refuses them" },
+  moves: { webgpu: "no WGSL kernel for moves of islands; the backend refuses them" },
   families: { webgpu: "WGSL kernels are of mint.family orbit_vmf; the backend refuses others" },
   comparators: { webgpu: "no WGSL kernels for the comparators; the backend refuses them" },
 };

@@ -4,10 +4,8 @@ import type { ChainsJob } from "../../src/backends/backend.ts";
 import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
 import type { DoubleWellConfig, LennardJonesConfig } from "../../src/config/config.ts";
 import { dw4, lennardJones, scattered } from "../path/helpers.ts";
-import { eachBackend as each, notOnGpu } from "./backends.ts";
+import { eachBackend } from "./backends.ts";
 import { tolerances } from "./tolerances.ts";
-
-const eachBackend: typeof each = (name, test) => each(name, test, notOnGpu.paths);
 
 const cases: [string, DoubleWellConfig | LennardJonesConfig, number, number][] = [
   ["dw4", dw4, 4, 0.05],
@@ -16,7 +14,7 @@ const cases: [string, DoubleWellConfig | LennardJonesConfig, number, number][] =
 ];
 
 for (const [name, system, spacing, stepSize] of cases) {
-  eachBackend(`HMC chains on ${name}: as in float64, whatever the split`, (executor) => {
+  eachBackend(`HMC chains on ${name}: as in float64, whatever the split`, async (executor) => {
     const n = system.kind === "double_well" ? 2 : 3;
     const size = system.particles * n;
     const positions = scattered(system.particles, n, 8, 12, spacing, 0.03);
@@ -33,10 +31,11 @@ for (const [name, system, spacing, stepSize] of cases) {
       thin: 2,
     });
     const reference = new ReferenceExecutor();
-    const [exact, got] = [reference, executor].map((e) => {
-      e.prepare({ system, mint: null, julep: null });
-      return e.chains(job(0, 8));
-    });
+    const problem = { system, mint: null, julep: null };
+    reference.prepare(problem);
+    await executor.prepare(problem);
+    const exact = reference.chains(job(0, 8));
+    const got = await executor.chains(job(0, 8));
     got.positions.forEach((v, a) => {
       const error = Math.abs(v - exact.positions[a]);
       assert.ok(error <= tolerances.hmcPositions.value, `positions differ by ${error}`);
@@ -45,7 +44,7 @@ for (const [name, system, spacing, stepSize] of cases) {
     got.acceptance.forEach((p, a) => assert.ok(Math.abs(p - exact.acceptance[a]) < 1e-3));
     got.stepSize.forEach((h, a) => assert.ok(Math.abs(h / exact.stepSize[a] - 1) < 1e-3));
     assert.deepEqual(got.cost, exact.cost);
-    const parts = [executor.chains(job(0, 4)), executor.chains(job(4, 4))];
+    const parts = [await executor.chains(job(0, 4)), await executor.chains(job(4, 4))];
     assert.deepEqual(parts.flatMap((p) => [...p.positions]), [...got.positions]);
   });
 }

@@ -1,4 +1,4 @@
-/** assembly/level_energy.ts, relaxed and plain, against the float64 energies of the levels. */
+/** The kernel level_energy, both SIMD modules and WGSL, against the float64 energies of the levels. */
 import assert from "node:assert/strict";
 import type { SystemConfig } from "../../src/config/config.ts";
 import { LANES } from "../../src/backends/backend.ts";
@@ -10,6 +10,7 @@ import {
 } from "../../src/backends/reference/level_energy.ts";
 import { fromBlocks, toBlocks } from "../../src/backends/wasm/julep.ts";
 import type { KernelInstance } from "../../src/backends/wasm/module.ts";
+import { GpuPath } from "../../src/backends/webgpu/path.ts";
 import { packMint } from "../../src/backends/wasm/mint_prior.ts";
 import { packLevels, writeLevels } from "../../src/backends/wasm/path.ts";
 import { preset } from "../../src/config/presets.ts";
@@ -21,6 +22,7 @@ import { mixturePath } from "../../src/path/mixture.ts";
 import type { PathModel } from "../../src/path/model.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import { broadPrior, dw4, lennardJones, scattered } from "../path/helpers.ts";
+import { eachGpu } from "./gpu.ts";
 import { tolerances } from "./tolerances.ts";
 import { eachVariant } from "./variants.ts";
 
@@ -113,39 +115,78 @@ function soft(levels: number) {
   return { kernel: "underdamped" as const, levels };
 }
 
-for (const [name, system, mint, path] of cases) {
-  eachVariant(`levelEnergies of a ${name} agree with float64`, (kernels) => {
-    const physics = createSystem(system);
-    const { particles: N, dimension: n } = physics;
-    const density = mint ? new MintDensity(mint) : null;
-    const problem: LevelProblem = {
-      system: physics,
-      levels: path.levels,
-      priorLogDensity: (x, gradient) => density!.logDensityAndGradient(x, gradient),
-    };
-    const count = 6;
-    const size = N * n;
-    const x = scattered(N, n, count, 60 + N, n === 2 ? 4 : 1.05);
-    for (const level of [-1, 0, Math.floor(path.stepSize.length / 2), path.stepSize.length - 1]) {
-      const got = fast(kernels, system, mint, path, level, x, count);
-      for (let s = 0; s < count; s++) {
-        const one = x.slice(s * size, (s + 1) * size);
-        const gradient = new Float64Array(size);
-        const energy = levelEnergy(problem, level, one, gradient);
-        const scale = scales(problem, level, one, n);
-        const error = Math.abs(got.energies[s] - energy) / scale.energy;
-        assert.ok(
-          error <= tolerances.levelEnergies.value,
-          `level ${level}: U ${got.energies[s]}, exact ${energy}, error ${error}`,
-        );
-        gradient.forEach((g, a) => {
-          const difference = Math.abs(got.gradients[s * size + a] - g) / scale.force;
-          assert.ok(difference <= tolerances.levelGradients.value, `level ${level}: ${difference}`);
-        });
-      }
+type Evaluated = { energies: ArrayLike<number>; gradients: ArrayLike<number> };
+
+/** Compares levels of a case with float64; `fast` evaluates them at positions (count, N, n). */
+async function compare(
+  [, system, mint, path]: typeof cases[number],
+  fast: (level: number, x: Float64Array, count: number) => Evaluated | Promise<Evaluated>,
+): Promise<void> {
+  const physics = createSystem(system);
+  const { particles: N, dimension: n } = physics;
+  const density = mint ? new MintDensity(mint) : null;
+  const problem: LevelProblem = {
+    system: physics,
+    levels: path.levels,
+    priorLogDensity: (x, gradient) => density!.logDensityAndGradient(x, gradient),
+  };
+  const count = 6;
+  const size = N * n;
+  const x = scattered(N, n, count, 60 + N, n === 2 ? 4 : 1.05);
+  for (const level of [-1, 0, Math.floor(path.stepSize.length / 2), path.stepSize.length - 1]) {
+    const got = await fast(level, x, count);
+    for (let s = 0; s < count; s++) {
+      const one = x.slice(s * size, (s + 1) * size);
+      const gradient = new Float64Array(size);
+      const energy = levelEnergy(problem, level, one, gradient);
+      const scale = scales(problem, level, one, n);
+      const error = Math.abs(got.energies[s] - energy) / scale.energy;
+      assert.ok(
+        error <= tolerances.levelEnergies.value,
+        `level ${level}: U ${got.energies[s]}, exact ${energy}, error ${error}`,
+      );
+      gradient.forEach((g, a) => {
+        const difference = Math.abs(got.gradients[s * size + a] - g) / scale.force;
+        assert.ok(difference <= tolerances.levelGradients.value, `level ${level}: ${difference}`);
+      });
     }
+  }
+}
+
+for (const one of cases) {
+  const [name, system, mint, path] = one;
+  const title = `levelEnergies of a ${name} agree with float64`;
+  eachVariant(title, async (kernels) => {
+    await compare(one, (level, x, count) => fast(kernels, system, mint, path, level, x, count));
+  });
+  eachGpu(title, async (kernels) => {
+    const gpu = new GpuPath(kernels, { system: createSystem(system), mint, path });
+    await compare(one, async (level, x, count) => {
+      const { values, vectors } = await gpu.evaluate(level, Float32Array.from(x), count);
+      return { energies: values, gradients: vectors };
+    });
   });
 }
+
+eachGpu("level_energy clips its gradient as float64 does", async (kernels) => {
+  const whole = clusterPath(lj, soft(20));
+  const path = { ...whole, clip: whole.clip.map(() => 4) };
+  const gpu = new GpuPath(kernels, { system: createSystem(lj), mint: null, path });
+  const x = Float32Array.from(scattered(13, 3, 4, 73));
+  const level = 12;
+  const plain = await gpu.evaluate(level, x, 4);
+  const clipped = await gpu.evaluate(level, x, 4, true);
+  assert.ok(path.clip[level] > 0);
+  for (let s = 0; s < 4; s++) {
+    const exact = Float64Array.from(plain.vectors.subarray(39 * s, 39 * s + 39));
+    const largest = Math.max(...exact.map(Math.abs));
+    assert.ok(largest > path.clip[level], `${largest} is not clipped`);
+    clipForce(exact, 13, path.clip[level]);
+    exact.forEach((f, a) => {
+      assert.ok(Math.abs(f - clipped.vectors[39 * s + a]) < 1e-5 * (1 + path.clip[level]));
+    });
+  }
+});
 
 eachVariant("clipForces agrees with float64; 0 leaves the force alone", (kernels) => {
   const { memory, exports } = kernels;

@@ -1,12 +1,16 @@
-/** assembly/pair_flow.ts, relaxed and plain, against the float64 sweep. */
+/** The kernel pair_flow, both SIMD modules and WGSL, against the float64 sweep. */
 import assert from "node:assert/strict";
-import { LANES } from "../../src/backends/backend.ts";
+import { LANES, type MaybePromise } from "../../src/backends/backend.ts";
 import { inversePairFlow, pairFlow } from "../../src/backends/reference/pair_flow.ts";
 import { fromBlocks, toBlocks } from "../../src/backends/wasm/julep.ts";
 import type { KernelInstance } from "../../src/backends/wasm/module.ts";
 import { writeFlow } from "../../src/backends/wasm/path.ts";
+import { GpuPath } from "../../src/backends/webgpu/path.ts";
+import { mixturePath } from "../../src/path/mixture.ts";
+import { createSystem } from "../../src/systems/create.ts";
 import type { PairFlow } from "../../src/path/model.ts";
-import { randomFlow, scattered } from "../path/helpers.ts";
+import { gaussian, randomFlow, scattered } from "../path/helpers.ts";
+import { eachGpu } from "./gpu.ts";
 import { tolerances } from "./tolerances.ts";
 import { eachVariant } from "./variants.ts";
 
@@ -51,41 +55,73 @@ function largestKink(flow: PairFlow): number {
   return largest;
 }
 
-eachVariant("pairFlow and its inverse agree with float64 for all N, n and levels", (kernels) => {
-  for (const [N, n] of [[2, 2], [4, 2], [5, 3], [13, 3], [22, 3], [55, 3]] as const) {
-    const flow = randomFlow(2, 300, 0.01, 0.3, 8);
-    const count = 6;
-    const size = N * n;
-    const x = scattered(N, n, count, 40 + N);
-    const pairs = N * (N - 1) / 2;
-    let crossings = 0;
-    for (const level of [0, 1]) {
-      for (const inverse of [false, true]) {
-        const got = fast(kernels, flow, level, x, count, n, inverse);
-        for (let s = 0; s < count; s++) {
-          const exact = x.slice(s * size, (s + 1) * size);
-          const logJ = (inverse ? inversePairFlow : pairFlow)(flow, level, exact, n);
-          const where = `N=${N} n=${n} level=${level} inverse=${inverse}`;
-          const error = Math.abs(got.logJ[s] - logJ);
-          const allowed = tolerances.pairFlowDeterminant.value * (1 + pairs);
-          // R is linear in cells: a pair that rounding puts in the next one has that one's R′, about
-          // once in 1e5 pairs. It is a map as good as the other, with its own determinant.
-          if (error > allowed) crossings++;
+/** Sweeps of one flow, at sample-major positions. */
+type Sweep = (level: number, x: Float64Array, count: number, inverse: boolean) => MaybePromise<
+  { positions: ArrayLike<number>; logJ: ArrayLike<number> }
+>;
+
+async function compare(N: number, n: 2 | 3, flow: PairFlow, sweep: Sweep): Promise<void> {
+  const count = 6;
+  const size = N * n;
+  const x = scattered(N, n, count, 40 + N);
+  const pairs = N * (N - 1) / 2;
+  let crossings = 0;
+  for (const level of [0, 1]) {
+    for (const inverse of [false, true]) {
+      const got = await sweep(level, x, count, inverse);
+      for (let s = 0; s < count; s++) {
+        const exact = x.slice(s * size, (s + 1) * size);
+        const logJ = (inverse ? inversePairFlow : pairFlow)(flow, level, exact, n);
+        const where = `N=${N} n=${n} level=${level} inverse=${inverse}`;
+        const error = Math.abs(got.logJ[s] - logJ);
+        const allowed = tolerances.pairFlowDeterminant.value * (1 + pairs);
+        // R is linear in cells: a pair that rounding puts in the next one has that one's R′, about
+        // once in 1e5 pairs. It is a map as good as the other, with its own determinant.
+        if (error > allowed) crossings++;
+        assert.ok(
+          error <= allowed + largestKink(flow),
+          `${where}: log|J| ${got.logJ[s]}, exact ${logJ}`,
+        );
+        exact.forEach((v, a) => {
+          const difference = Math.abs(got.positions[s * size + a] - v);
           assert.ok(
-            error <= allowed + largestKink(flow),
-            `${where}: log|J| ${got.logJ[s]}, exact ${logJ}`,
+            difference <= tolerances.pairFlowPositions.value * Math.sqrt(N),
+            `${where}: position differs by ${difference}`,
           );
-          exact.forEach((v, a) => {
-            const difference = Math.abs(got.positions[s * size + a] - v);
-            assert.ok(
-              difference <= tolerances.pairFlowPositions.value * Math.sqrt(N),
-              `${where}: position differs by ${difference}`,
-            );
-          });
-        }
+        });
       }
     }
-    assert.ok(crossings <= 1, `N=${N}: ${crossings} of 24 determinants are off by more`);
+  }
+  assert.ok(crossings <= 1, `N=${N}: ${crossings} of 24 determinants are off by more`);
+}
+
+const shapes = [[2, 2], [4, 2], [5, 3], [13, 3], [22, 3], [55, 3]] as const;
+
+eachVariant(
+  "pairFlow and its inverse agree with float64 for all N, n and levels",
+  async (kernels) => {
+    for (const [N, n] of shapes) {
+      const flow = randomFlow(2, 300, 0.01, 0.3, 8);
+      await compare(
+        N,
+        n,
+        flow,
+        (level, x, count, inverse) => fast(kernels, flow, level, x, count, n, inverse),
+      );
+    }
+  },
+);
+
+eachGpu("pairFlow and its inverse agree with float64 for all N, n and levels", async (kernels) => {
+  for (const [N, n] of shapes) {
+    const flow = randomFlow(2, 300, 0.01, 0.3, 8);
+    const system = createSystem(gaussian(N, n, 1));
+    const path = mixturePath({ kernel: "underdamped", levels: 2, stepSize: 0.1 });
+    const gpu = new GpuPath(kernels, { system, mint: null, path: { ...path, flow } });
+    await compare(N, n, flow, async (level, x, count, inverse) => {
+      const { values, vectors } = await gpu.sweep(level, Float32Array.from(x), count, inverse);
+      return { positions: vectors, logJ: values };
+    });
   }
 });
 

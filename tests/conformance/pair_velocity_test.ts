@@ -1,45 +1,66 @@
-/** assembly/pair_velocity.ts, relaxed and plain, against the float64 drift; and its use by Julep. */
+/** The kernel pair_velocity, both SIMD modules and WGSL, against the float64 drift; and its use by Julep. */
 import assert from "node:assert/strict";
 import { LANES } from "../../src/backends/backend.ts";
 import { pairVelocity } from "../../src/backends/reference/pair_velocity.ts";
 import { fromBlocks, toBlocks } from "../../src/backends/wasm/julep.ts";
 import { flowVelocity, levelsAt, rowsAt } from "../../src/julep/pair_path.ts";
 import { randomFlow, scattered } from "../path/helpers.ts";
+import { eachGpu } from "./gpu.ts";
 import { eachVariant } from "./variants.ts";
 
-eachVariant(
-  "pairVelocity agrees with float64 for all N and n, within and beyond the table",
-  (kernels) => {
-    const { exports, memory } = kernels;
-    for (const [N, n] of [[2, 2], [4, 2], [5, 3], [13, 3], [55, 3]] as const) {
-      const { cells, width, tables } = flowVelocity(randomFlow(2, 150, 0.01, 0.3, 8));
-      const table = tables.subarray(cells + 1);
-      const count = 6;
-      const size = N * n;
-      const blocks = Math.ceil(count / LANES);
-      const x = scattered(N, n, count, 60 + N);
-      const mark = memory.mark();
-      const xAt = memory.alloc(4 * blocks * size * LANES);
-      const tableAt = memory.alloc(4 * (cells + 1));
-      const out = memory.alloc(4 * blocks * size * LANES + 16);
-      toBlocks(x, count, size, memory.f32(xAt, blocks * size * LANES));
-      memory.f32(tableAt, cells + 1).set(table);
-      memory.f32(out, blocks * size * LANES + 4).fill(123);
-      exports.pairVelocityBatch(xAt, N, n, tableAt, cells, 1 / width, out, blocks);
-      assert.deepEqual([...memory.f32(out + 4 * blocks * size * LANES, 4)], new Array(4).fill(123));
-      const got = new Float64Array(count * size);
-      fromBlocks(memory.f32(out, blocks * size * LANES), count, size, got);
-      memory.release(mark);
-      for (let s = 0; s < count; s++) {
-        const expected = pairVelocity(x.slice(s * size, (s + 1) * size), n, table, width);
-        const norm = Math.hypot(...expected);
-        const error = Math.hypot(...expected.map((v, a) => got[s * size + a] - v));
-        // Slopes of the random table are steep: an error of 1e-7 in r is one of 1e-5 in g.
-        assert.ok(norm > 0 && error <= 5e-5 * norm, `N=${N}: error ${error} of ${norm}`);
-      }
-    }
-  },
-);
+/** A steep random table of g, and positions of any kind. */
+function cases() {
+  return ([[2, 2], [4, 2], [5, 3], [13, 3], [55, 3]] as const).map(([N, n]) => {
+    const { cells, width, tables } = flowVelocity(randomFlow(2, 150, 0.01, 0.3, 8));
+    return { N, n, width, table: tables.subarray(cells + 1), x: scattered(N, n, COUNT, 60 + N) };
+  });
+}
+const COUNT = 6;
+
+function compare(
+  { N, n, width, table, x }: ReturnType<typeof cases>[number],
+  got: ArrayLike<number>,
+) {
+  const size = N * n;
+  for (let s = 0; s < COUNT; s++) {
+    const expected = pairVelocity(x.slice(s * size, (s + 1) * size), n, table, width);
+    const norm = Math.hypot(...expected);
+    const error = Math.hypot(...expected.map((v, a) => got[s * size + a] - v));
+    // Slopes of the random table are steep: an error of 1e-7 in r is one of 1e-5 in g.
+    assert.ok(norm > 0 && error <= 5e-5 * norm, `N=${N}: error ${error} of ${norm}`);
+  }
+}
+
+const title = "pairVelocity agrees with float64 for all N and n, within and beyond the table";
+
+eachGpu(title, async (kernels) => {
+  for (const one of cases()) {
+    compare(one, await kernels.pairVelocity(one, Float32Array.from(one.x), COUNT));
+  }
+});
+
+eachVariant(title, (kernels) => {
+  const { exports, memory } = kernels;
+  for (const one of cases()) {
+    const { N, n, width, table, x } = one;
+    const cells = table.length - 1;
+    const size = N * n;
+    const blocks = Math.ceil(COUNT / LANES);
+    const mark = memory.mark();
+    const xAt = memory.alloc(4 * blocks * size * LANES);
+    const tableAt = memory.alloc(4 * (cells + 1));
+    const out = memory.alloc(4 * blocks * size * LANES + 16);
+    toBlocks(x, COUNT, size, memory.f32(xAt, blocks * size * LANES));
+    memory.f32(tableAt, cells + 1).set(table);
+    memory.f32(out, blocks * size * LANES + 4).fill(123);
+    exports.pairVelocityBatch(xAt, N, n, tableAt, cells, 1 / width, out, blocks);
+    assert.deepEqual([...memory.f32(out + 4 * blocks * size * LANES, 4)], new Array(4).fill(123));
+    const got = new Float64Array(COUNT * size);
+    fromBlocks(memory.f32(out, blocks * size * LANES), COUNT, size, got);
+    memory.release(mark);
+    compare(one, got);
+  }
+});
 
 Deno.test("flowVelocity: a sweep of level k moves each particle by v/(K − 1) to first order", () => {
   const K = 3, cells = 100, width = 0.05;

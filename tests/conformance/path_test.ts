@@ -1,6 +1,12 @@
 /** Whole annealed paths, islands and fits: every backend against the float64 reference. */
 import assert from "node:assert/strict";
-import type { PathJob, PathResult, Problem } from "../../src/backends/backend.ts";
+import type {
+  Executor,
+  MaybePromise,
+  PathJob,
+  PathResult,
+  Problem,
+} from "../../src/backends/backend.ts";
 import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
 import { preset } from "../../src/config/presets.ts";
 import { initialiseMint } from "../../src/mint/start.ts";
@@ -10,10 +16,8 @@ import type { PathKernelName, PathModel } from "../../src/path/model.ts";
 import { pickLevels } from "../../src/path/pick.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import { dw4, lennardJones, randomFlow, scattered } from "../path/helpers.ts";
-import { eachBackend as each, notOnGpu } from "./backends.ts";
+import { eachBackend, notOnGpu } from "./backends.ts";
 import { tolerances } from "./tolerances.ts";
-
-const eachBackend: typeof each = (name, test) => each(name, test, notOnGpu.paths);
 
 const mint = { ...preset("dw4").mint, components: 6 };
 const dw4Prior = initialiseMint(createSystem(dw4), mint, 4);
@@ -74,6 +78,18 @@ function close(got: ArrayLike<number>, exact: ArrayLike<number>, value: number, 
   }
 }
 
+/** What float64 and the backend make of one job. */
+async function both<T>(
+  executor: Executor,
+  problem: Problem,
+  run: (executor: Executor) => MaybePromise<T>,
+): Promise<[T, T]> {
+  const reference = new ReferenceExecutor();
+  reference.prepare(problem);
+  await executor.prepare(problem);
+  return [await run(reference), await run(executor)];
+}
+
 for (const kernel of ["underdamped", "adjusted"] as const) {
   for (const [name, problem] of cases(kernel)) {
     const count = 6;
@@ -82,37 +98,50 @@ for (const kernel of ["underdamped", "adjusted"] as const) {
     let paths: PathResult | undefined;
     const there = () => (paths ??= reference.paths(forward(count)));
 
-    eachBackend(`${kernel} paths of ${name}: forward and backward as in float64`, (executor) => {
-      executor.prepare(problem);
-      const exact = there();
-      const got = executor.paths(forward(count));
-      close(got.priorPositions, exact.priorPositions, 1e-5, "prior positions");
-      close(got.positions, exact.positions, tolerances.pathPositions.value, "positions");
-      close(got.logWeights, exact.logWeights, tolerances.pathLogWeights.value, "log-weights");
-      close(got.increments!, exact.increments!, tolerances.pathLogWeights.value, "increments");
-      close(got.acceptance, exact.acceptance, 1e-3, "acceptance");
-      assert.deepEqual(got.cost, exact.cost);
-      const back: PathJob = {
-        ...forward(count),
-        direction: "backward",
-        positions: Float64Array.from(exact.positions),
-      };
-      const [fast, slow] = [executor.paths(back), reference.paths(back)];
-      close(fast.logWeights, slow.logWeights, tolerances.pathLogWeights.value, "backward");
-      close(fast.priorPositions, slow.priorPositions, tolerances.pathPositions.value, "prior end");
-    });
+    eachBackend(
+      `${kernel} paths of ${name}: forward and backward as in float64`,
+      async (executor) => {
+        await executor.prepare(problem);
+        const exact = there();
+        const got = await executor.paths(forward(count));
+        close(got.priorPositions, exact.priorPositions, 1e-5, "prior positions");
+        close(got.positions, exact.positions, tolerances.pathPositions.value, "positions");
+        close(got.logWeights, exact.logWeights, tolerances.pathLogWeights.value, "log-weights");
+        close(got.increments!, exact.increments!, tolerances.pathLogWeights.value, "increments");
+        close(got.acceptance, exact.acceptance, 1e-3, "acceptance");
+        assert.deepEqual(got.cost, exact.cost);
+        const back: PathJob = {
+          ...forward(count),
+          direction: "backward",
+          positions: Float64Array.from(exact.positions),
+        };
+        const [fast, slow] = [await executor.paths(back), reference.paths(back)];
+        close(fast.logWeights, slow.logWeights, tolerances.pathLogWeights.value, "backward");
+        close(
+          fast.priorPositions,
+          slow.priorPositions,
+          tolerances.pathPositions.value,
+          "prior end",
+        );
+      },
+    );
 
     eachBackend(
       `${kernel} paths of ${name}: nothing depends on the split into jobs`,
-      (executor) => {
-        executor.prepare(problem);
-        const all = executor.paths(forward(20));
-        const parts = [executor.paths(forward(8)), executor.paths(forward(12, 8))];
+      async (executor) => {
+        await executor.prepare(problem);
+        const all = await executor.paths(forward(20));
+        const parts = [await executor.paths(forward(8)), await executor.paths(forward(12, 8))];
         for (const field of ["logWeights", "energies", "positions"] as const) {
           assert.deepEqual(parts.flatMap((p) => [...p[field]]), [...all[field]], field);
         }
         // An island that never resamples is the same paths.
-        const island = executor.island({ seed: 5, island: 0, population: 20, threshold: 0 });
+        const island = await executor.island({
+          seed: 5,
+          island: 0,
+          population: 20,
+          threshold: 0,
+        });
         assert.deepEqual(island.logWeights, all.logWeights);
         assert.deepEqual(island.positions, all.positions);
         assert.deepEqual([...island.ancestors], Array.from({ length: 20 }, (_, s) => s));
@@ -129,11 +158,8 @@ for (const kernel of ["underdamped", "adjusted"] as const) {
   const problem: Problem = { system, mint: null, julep: null, path: gentle(last) };
   const positions = scattered(55, 3, 5, 9, 1.1, 0.03);
   const job: PathJob = { seed: 5, first: 4, count: 5, direction: "backward", positions };
-  eachBackend(`${kernel} paths of lj55 with flow: backward as in float64`, (executor) => {
-    const [exact, got] = [new ReferenceExecutor(), executor].map((e) => {
-      e.prepare(problem);
-      return e.paths(job);
-    });
+  eachBackend(`${kernel} paths of lj55 with flow: backward as in float64`, async (executor) => {
+    const [exact, got] = await both(executor, problem, (e) => e.paths(job));
     close(got.priorPositions, exact.priorPositions, 1e-4, "prior end");
     close(got.logWeights, exact.logWeights, tolerances.pathLogWeights.value, "log-weights");
   });
@@ -147,58 +173,64 @@ const lj13 = (kernel: PathKernelName): Problem => ({
 });
 
 for (const kernel of ["underdamped", "adjusted"] as const) {
-  eachBackend(`${kernel} island: resampled as in float64`, (executor) => {
-    const problem = lj13(kernel);
-    const reference = new ReferenceExecutor();
-    const moves = { transitions: 2, leapfrogs: 3, stepFactor: 1.5 };
-    const job = { seed: 8, island: 3, population: 24, threshold: 0.9, moves };
-    const [exact, got] = [reference, executor].map((e) => {
-      e.prepare(problem);
-      return e.island(job);
-    });
-    assert.ok(exact.resampled.length >= 2, "the test wants resampling");
-    assert.deepEqual(got.resampled, exact.resampled);
-    assert.deepEqual(got.ancestors, exact.ancestors);
-    assert.equal(got.distinctAncestors, exact.distinctAncestors);
-    close(got.ess, exact.ess, 1e-3, "ESS");
-    close([got.logZ], [exact.logZ], 1e-3, "log Z");
-    close(got.logWeights, exact.logWeights, 1e-3, "log-weights");
-    // Descendants of one ancestor carry one family's weight.
-    assert.ok(got.distinctAncestors < 24 && got.effectiveAncestors <= got.distinctAncestors);
-  });
+  for (const moving of [false, true]) {
+    const name = `${kernel} island${moving ? " with moves" : ""}: resampled as in float64`;
+    eachBackend(name, async (executor) => {
+      const moves = moving ? { transitions: 2, leapfrogs: 3, stepFactor: 1.5 } : undefined;
+      const job = { seed: 8, island: 3, population: 24, threshold: 0.9, moves };
+      const [exact, got] = await both(executor, lj13(kernel), (e) => e.island(job));
+      assert.ok(exact.resampled.length >= 2, "the test wants resampling");
+      assert.deepEqual(got.resampled, exact.resampled);
+      assert.deepEqual(got.ancestors, exact.ancestors);
+      assert.equal(got.distinctAncestors, exact.distinctAncestors);
+      close(got.ess, exact.ess, 1e-3, "ESS");
+      close([got.logZ], [exact.logZ], 1e-3, "log Z");
+      close(got.logWeights, exact.logWeights, 1e-3, "log-weights");
+      // Descendants of one ancestor carry one family's weight.
+      assert.ok(got.distinctAncestors < 24 && got.effectiveAncestors <= got.distinctAncestors);
+    }, moving ? notOnGpu.moves : {});
+  }
 
-  eachBackend(`${kernel}: the fitted flow and the adapted levels as in float64`, (executor) => {
-    const problem = lj13(kernel);
-    const reference = new ReferenceExecutor();
-    const job = { seed: 8, population: 96, threshold: 0 };
-    const pilot = { seed: 8, population: 64, conditionalEss: 0.3, maximum: 12 };
-    const [exact, got] = [reference, executor].map((e) => {
-      e.prepare(problem);
-      return { fit: e.fitFlow(job), adapted: e.adaptLevels(pilot) };
-    });
-    // Levels follow each other: the first ones must be equal, later ones rest on moved samples.
-    const nodes = exact.fit.flow.cells + 1;
-    close(
-      got.fit.flow.tables.subarray(0, 3 * nodes),
-      exact.fit.flow.tables.subarray(0, 3 * nodes),
-      2e-2,
-      "tables",
-    );
-    close(got.fit.explained.subarray(0, 3), exact.fit.explained.subarray(0, 3), 1e-2, "explained");
-    assert.ok(exact.fit.explained[0] > 0.5, "the flow must explain something");
-    assert.deepEqual(got.adapted.levels.slice(0, 3), exact.adapted.levels.slice(0, 3));
-    assert.ok(exact.adapted.levels.length < 12);
-    assert.equal(exact.adapted.levels.at(-1), 11);
-  });
+  eachBackend(
+    `${kernel}: the fitted flow and the adapted levels as in float64`,
+    async (executor) => {
+      const problem = lj13(kernel);
+      const job = { seed: 8, population: 96, threshold: 0 };
+      const pilot = { seed: 8, population: 64, conditionalEss: 0.3, maximum: 12 };
+      const [exact, got] = await both(executor, problem, async (e) => ({
+        fit: await e.fitFlow(job),
+        adapted: await e.adaptLevels(pilot),
+      }));
+      // Levels follow each other: the first ones must be equal, later ones rest on moved samples.
+      const nodes = exact.fit.flow.cells + 1;
+      close(
+        got.fit.flow.tables.subarray(0, 3 * nodes),
+        exact.fit.flow.tables.subarray(0, 3 * nodes),
+        2e-2,
+        "tables",
+      );
+      close(
+        got.fit.explained.subarray(0, 3),
+        exact.fit.explained.subarray(0, 3),
+        1e-2,
+        "explained",
+      );
+      assert.ok(exact.fit.explained[0] > 0.5, "the flow must explain something");
+      assert.deepEqual(got.adapted.levels.slice(0, 3), exact.adapted.levels.slice(0, 3));
+      assert.ok(exact.adapted.levels.length < 12);
+      assert.equal(exact.adapted.levels.at(-1), 11);
+    },
+  );
 }
 
-eachBackend("a job that fails frees its memory, and the next one runs", (executor) => {
+eachBackend("a job that fails frees its memory, and the next one runs", async (executor) => {
   const problem = lj13("underdamped");
-  executor.prepare(problem);
-  const before = executor.paths(forward(8)).logWeights;
-  assert.throws(() => executor.island({ seed: 1, island: 0, population: 6, threshold: 0.5 }), {
+  await executor.prepare(problem);
+  const before = (await executor.paths(forward(8))).logWeights;
+  const bad = { seed: 1, island: 0, population: 6, threshold: 0.5 };
+  await assert.rejects(async () => await executor.island(bad), {
     name: "InputError",
     message: "population must be a multiple of 4, at least 8, got 6",
   });
-  assert.deepEqual(executor.paths(forward(8)).logWeights, before);
+  assert.deepEqual((await executor.paths(forward(8))).logWeights, before);
 });

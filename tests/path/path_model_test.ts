@@ -1,7 +1,7 @@
 /** Presets, checks, retiming and fits of paths. */
 import assert from "node:assert/strict";
 import type { Problem } from "../../src/backends/backend.ts";
-import { createExecutor } from "../../src/backends/create.ts";
+import { WasmExecutor } from "../../src/backends/wasm/executor.ts";
 import { InputError } from "../../src/errors.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { checkPath } from "../../src/path/check.ts";
@@ -234,7 +234,7 @@ Deno.test("fits: coefficients come back from clean and from contaminated data", 
 });
 
 Deno.test("fitPath: a fitted flow raises the ESS of short paths many times over", async () => {
-  const executor = await createExecutor("wasm");
+  const executor = await WasmExecutor.create();
   const system = lennardJones(13);
   const run = (path: PathModel) => {
     executor.prepare({ system, mint: null, julep: null, path } satisfies Problem);

@@ -10,8 +10,8 @@
  * energy counts 10 % too little, an SMC log Z that loses 1/(2n) at every resampling.
  */
 import assert from "node:assert/strict";
-import { createExecutor } from "../../src/backends/create.ts";
-import type { Executor, Problem } from "../../src/backends/backend.ts";
+import { WasmExecutor } from "../../src/backends/wasm/executor.ts";
+import type { Problem } from "../../src/backends/backend.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { clusterPath } from "../../src/path/cluster.ts";
 import { mixturePath } from "../../src/path/mixture.ts";
@@ -46,7 +46,7 @@ interface Target {
   /** Samples of a seed. */
   readonly count: number;
   /** Independent target samples (SEEDS·count, N, n) for the backward paths. */
-  readonly samples: (executor: Executor) => Float64Array;
+  readonly samples: (executor: WasmExecutor) => Float64Array;
 }
 
 const withFlow = (path: PathModel, width: number): PathModel => ({
@@ -194,7 +194,7 @@ for (
 ) {
   for (const kernel of ["underdamped", "adjusted"] as const) {
     Deno.test(`E[e^W] = Z on ${name}: ${kernel}, ${target.directions.join(", ")}`, async () => {
-      const executor = await createExecutor("wasm");
+      const executor = await WasmExecutor.create();
       const samples = target.samples(executor);
       const size = samples.length / (SEEDS * target.count);
       let covered = 0;
@@ -242,7 +242,7 @@ for (
 }
 
 Deno.test("SMC: the mean of Z over islands is Z, however small and often resampled (6e-5)", async () => {
-  const executor = await createExecutor("wasm");
+  const executor = await WasmExecutor.create();
   for (const target of [gaussianTarget, lj2Target]) {
     for (const kernel of ["underdamped", "adjusted"] as const) {
       executor.prepare(target.problem(kernel, true));

@@ -1,7 +1,6 @@
 /** What goes wrong on a device becomes an error that names the kernel and its shapes. */
 import assert from "node:assert/strict";
 import { InputError } from "../../src/errors.ts";
-import { createExecutor } from "../../src/backends/create.ts";
 import { selectBackend } from "../../src/backends/select.ts";
 import { GpuDevice } from "../../src/backends/webgpu/device.ts";
 import { DeviceLostError, GpuError } from "../../src/backends/webgpu/errors.ts";
@@ -75,13 +74,5 @@ Deno.test("what the webgpu backend cannot do is refused by name before anything 
   await refused({ molecule: true }, /webgpu.*molecules.*--backend wasm/);
   await refused({ mint: { family: "pvmf" } }, /webgpu.*"pvmf".*--backend wasm/);
   await refused({ julep: { diffusion: { kind: "pis" } } }, /webgpu.*"pis".*--backend wasm/);
-  await refused({ path: true }, /webgpu.*annealing paths.*--backend wasm/);
-});
-
-gpuTest("jobs on annealing paths are refused by name", async () => {
-  const executor = await createExecutor("webgpu");
-  for (const job of ["paths", "island", "adaptLevels", "chains"] as const) {
-    assert.throws(() => (executor[job] as () => unknown)(), new RegExp(`"${job}"`));
-  }
-  executor.dispose();
+  await refused({ moves: true }, /webgpu.*resampling.moves.*--backend wasm/);
 });

@@ -8,6 +8,7 @@ import {
   normConstants,
   plainConstants,
   problemConstants,
+  type Purpose,
 } from "../../src/backends/webgpu/constants.ts";
 import { preset } from "../../src/config/presets.ts";
 import { initialiseJulep } from "../../src/julep/train.ts";
@@ -27,8 +28,19 @@ function problems() {
     const system = createSystem(config.system);
     const mint = initialiseMint(system, config.mint, 1);
     const julep = initialiseJulep(system, config.julep, 1);
-    return (purpose: "trajectories" | "gradient") =>
-      problemConstants({ system, mint, julep, purpose }).text;
+    const path = {
+      mixture: name === "dw4",
+      saturates: name === "lj13",
+      adjusted: name === "dw4",
+      forward: name === "lj13",
+      flow: name === "dw4" ? null : { cells: 100, width: 0.1 },
+    };
+    return (purpose: Purpose) =>
+      problemConstants(
+        purpose === "path"
+          ? { system, mint, julep: null, purpose, path }
+          : { system, mint, julep, purpose },
+      ).text;
   });
 }
 
@@ -44,9 +56,11 @@ gpuTest("WGSL lint: the compiler has no error and no warning, for every kernel",
   const device = await adapter!.requestDevice({ label: "lint" });
   for (const constants of problems()) {
     for (const name of kernelNames) {
+      const path = partsOf(name).some((part) => part === "level_energy" || part === "pair_flow");
       const ownConstants = special[name];
       const plain = partsOf(name).every((part) => part !== "group");
-      const purpose = /backward|gradient|exponential/.test(name) ? "gradient" : "trajectories";
+      const backward = /backward|gradient|exponential/.test(name);
+      const purpose = path ? "path" : backward ? "gradient" : "trajectories";
       const text = ownConstants ? ownConstants() : plain ? plainConstants : constants(purpose);
       for (const scratch of ["workgroup", "buffer"] as const) {
         const { code } = composeShader(name, text, scratch);

@@ -438,7 +438,7 @@ function gather(values: Float32Array, ancestors: Int32Array, size: number): void
 }
 
 /** A copy with every sample's centre of mass at the origin. */
-function centredPositions(
+export function centredPositions(
   positions: ArrayLike<number>,
   count: number,
   size: number,

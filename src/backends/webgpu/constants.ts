@@ -8,14 +8,30 @@ import type { JulepModel } from "../../julep/model.ts";
 import type { System } from "../../systems/system.ts";
 import { priorLayout } from "./orbit_vmf.ts";
 
-/** What a set of kernels is for: the two keep different things in their scratch. */
-export type Purpose = "trajectories" | "gradient";
+/** What a set of kernels is for: each keeps different things in its scratch. */
+export type Purpose = "trajectories" | "gradient" | "path";
+
+/** What kernels of annealing paths are compiled for. */
+export interface PathShape {
+  /** Levels mix prior and system; else they are a cluster's own. */
+  readonly mixture: boolean;
+  /** The confinement of a cluster's levels saturates. */
+  readonly saturates: boolean;
+  readonly adjusted: boolean;
+  readonly forward: boolean;
+  /** The pair flow's tables; null: no flow. */
+  readonly flow: { readonly cells: number; readonly width: number } | null;
+}
 
 export interface ConstantsInput {
   readonly system: Pick<System, "particles" | "dimension" | "pairKernel">;
   readonly mint: MintModel | null;
   readonly julep: Omit<JulepModel, "parameters" | "logStepSize"> | null;
   readonly purpose: Purpose;
+  /** "path" only. */
+  readonly path?: PathShape;
+  /** Table of a pair drift; that of `julep` by default. */
+  readonly drift?: { readonly cells: number; readonly width: number } | null;
 }
 
 /** What a kernel is compiled with. */
@@ -56,7 +72,7 @@ function threadsFor(particles: number, network: boolean): number {
 }
 
 export function problemConstants(
-  { system, mint, julep, purpose }: ConstantsInput,
+  { system, mint, julep, purpose, path, drift = julep?.pairDrift ?? null }: ConstantsInput,
 ): ProblemConstants {
   const { particles: N, dimension: n, pairKernel } = system;
   const size = N * n;
@@ -69,7 +85,7 @@ export function problemConstants(
   const C = Math.max(1, shape.channels);
   const outputs = 2 * size + N * C + C;
   const prior = mint ? priorLayout(mint) : { labellings: 1, offsets: {} };
-  const threads = threadsFor(N, Boolean(julep));
+  const threads = threadsFor(N, Boolean(julep) || purpose === "path" && Boolean(mint?.components));
   const TE = tileEdges(N, H);
 
   const numbers: Record<string, number> = {
@@ -90,8 +106,9 @@ export function problemConstants(
     LAYERS: L,
     TE,
     OUTPUTS: outputs,
-    CELLS: Math.max(1, julep?.pairDrift?.cells ?? 0),
+    CELLS: Math.max(1, drift?.cells ?? 0),
     GAUGE: julep?.gauge === "anchor" ? 0 : 1,
+    FLOW_CELLS: path?.flow?.cells ?? 1,
     ...network.offsets,
   };
   const regions = new Map<string, number>();
@@ -100,30 +117,36 @@ export function problemConstants(
     regions.set(name, workSize);
     workSize += length;
   };
-  for (const name of ["X", "FORCE", "GRADIENT", "VELOCITY"]) place(name, size);
-  place("NET", outputs);
-  if (gradient) {
-    for (const name of ["OUTPUT", "ADJOINT"]) place(name, outputs);
-    for (const name of ["RESIDUAL", "AFTER"]) place(name, size);
+  const terms = numbers.K * numbers.G;
+  const priorSize = numbers.K > 0 ? N * N * (n + 2) + terms + N * N * n : 0;
+  if (purpose === "path") {
+    for (const name of ["X", "KICK", "VELOCITY", "PROPOSAL", "GRADIENT"]) place(name, size);
+    place("NOISE", N);
+    place("PRIOR_WORK", priorSize);
   } else {
-    for (const name of ["MOVE", "BACK", "NOISE"]) place(name, size);
-  }
-  place("SMALL", C * C + 4 * C * n + n * C * C);
-  // The prior's scratch and the network's are never in use together.
-  const shared = workSize;
-  place("NODES_AT", (gradient ? L + 1 : 1) * N * 2 * H);
-  place("PI", N * H);
-  place("PJ", N * H);
-  place("UU", (gradient ? L : 1) * N * H);
-  if (gradient) {
-    place("DH", N * H);
-    place("DNODE", N * 2 * H);
-    for (const name of ["DU", "DI", "DJ"]) place(name, N * H);
-  } else {
-    regions.set("PRIOR_WORK", shared);
-    const terms = numbers.K * numbers.G;
-    const priorSize = numbers.K > 0 ? N * N * (n + 2) + terms + N * N * n : 0;
-    workSize = Math.max(workSize, shared + priorSize);
+    for (const name of ["X", "FORCE", "GRADIENT", "VELOCITY"]) place(name, size);
+    place("NET", outputs);
+    if (gradient) {
+      for (const name of ["OUTPUT", "ADJOINT"]) place(name, outputs);
+      for (const name of ["RESIDUAL", "AFTER"]) place(name, size);
+    } else {
+      for (const name of ["MOVE", "BACK", "NOISE"]) place(name, size);
+    }
+    place("SMALL", C * C + 4 * C * n + n * C * C);
+    // The prior's scratch and the network's are never in use together.
+    const shared = workSize;
+    place("NODES_AT", (gradient ? L + 1 : 1) * N * 2 * H);
+    place("PI", N * H);
+    place("PJ", N * H);
+    place("UU", (gradient ? L : 1) * N * H);
+    if (gradient) {
+      place("DH", N * H);
+      place("DNODE", N * 2 * H);
+      for (const name of ["DU", "DI", "DJ"]) place(name, N * H);
+    } else {
+      regions.set("PRIOR_WORK", shared);
+      workSize = Math.max(workSize, shared + priorSize);
+    }
   }
   const pair = [...pairKernel.parameters, 0, 0, 0, 0].slice(0, 4);
   const switches: Record<string, boolean> = {
@@ -131,16 +154,23 @@ export function problemConstants(
     NETWORK: Boolean(julep?.network),
     MATRIX: shape.channels > 0,
     OWN_LEVELS: Boolean(julep?.path),
-    PAIR_DRIFT: Boolean(julep?.pairDrift),
+    PAIR_DRIFT: Boolean(drift),
     SIGNED: julep?.matrix !== "positive",
     DRIFT: julep?.drift ?? true,
     EVEN_DRIFT: julep?.evenDrift ?? true,
     ANCHORED: shape.anchored,
+    MIXTURE: path?.mixture ?? false,
+    SATURATES: path?.saturates ?? false,
+    ADJUSTED: path?.adjusted ?? false,
+    FORWARD: path?.forward ?? false,
+    FLOW: Boolean(path?.flow),
   };
   const floats: Record<string, number> = {
-    INVERSE_WIDTH: julep?.pairDrift ? 1 / julep.pairDrift.width : 0,
+    INVERSE_WIDTH: drift ? 1 / drift.width : 0,
     INVERSE_LENGTH: 1 / shape.lengthScale,
     INVERSE_ROOT_N: 1 / Math.sqrt(N),
+    FLOW_WIDTH: path?.flow?.width ?? 1,
+    FLOW_INVERSE_WIDTH: 1 / (path?.flow?.width ?? 1),
   };
   const text = [
     ...Object.entries(numbers).map(([name, v]) => `const ${name}: u32 = ${v}u;`),
@@ -151,7 +181,8 @@ export function problemConstants(
     `const PAIR: vec4<f32> = vec4<f32>(${pair.map(float).join(", ")});`,
   ].join("\n");
   // Two tiles of vec4, edge tables, partial sums and means.
-  const tileBytes = 2 * 4 * TE * H + 20 * TE + 4 * threads + 48;
+  const tiles = purpose === "path" ? 0 : 2 * 4 * TE * H + 20 * TE;
+  const tileBytes = tiles + 4 * threads + 48;
   return { text, threads, workSize, tileBytes, outputs, network };
 }
 

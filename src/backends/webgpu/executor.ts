@@ -10,6 +10,10 @@ import { InputError } from "../../errors.ts";
 import { TERMS } from "../../systems/molecule/energy.ts";
 import { Molecule } from "../../systems/molecule/molecule.ts";
 import {
+  type AdaptLevelsJob,
+  type AdaptLevelsResult,
+  type ChainsJob,
+  type ChainsResult,
   type DrawJob,
   type EnergyJob,
   type Executor,
@@ -17,8 +21,12 @@ import {
   type FlowFitResult,
   type GradientJob,
   type GradientResult,
+  type IslandJob,
+  type IslandResult,
   LANES,
   type MintGradientJob,
+  type PathJob,
+  type PathResult,
   type PriorDraw,
   type Problem,
   type SampleRange,
@@ -36,8 +44,10 @@ import { GpuJulep, type KeptBatch } from "./julep.ts";
 import type { GpuTransport } from "./julep_record.ts";
 import { GpuKernels } from "./kernels.ts";
 import { GpuMolecule } from "./molecule.ts";
-import { missingOnGpu } from "./supported.ts";
 import { GpuTraining } from "./train.ts";
+import { GpuPath } from "./path.ts";
+import { gpuChains, gpuIsland, gpuPaths } from "./paths.ts";
+import { missingOnGpu, movesMissing } from "./supported.ts";
 
 export interface WebGpuOptions extends DeviceOptions {
   /** Open the device again when it is lost, and do the job again. */
@@ -63,12 +73,11 @@ export class WebGpuExecutor implements Executor {
   #device: GpuDevice;
   #kernels: GpuKernels;
   #wasm: Promise<WasmExecutor> | null = null;
-  /** The helper, ready, where the problem has a path. */
-  #fitter: WasmExecutor | null = null;
   #problem: Problem | null = null;
   #exact: ExactParts | null = null;
   #julep: GpuJulep | null = null;
   #training: GpuTraining | null = null;
+  #path: GpuPath | null = null;
   readonly #kept = new Map<number, Kept>();
   #stores = 0;
   #last: Promise<void> = Promise.resolve();
@@ -100,9 +109,9 @@ export class WebGpuExecutor implements Executor {
       this.#exact = new ExactParts(problem);
       this.#julep = null;
       this.#training = null;
+      this.#path = null;
       this.#forgetAll();
       if (this.#wasm) (await this.#wasm).prepare(problem);
-      this.#fitter = problem.path ? await this.#helper() : null;
     });
   }
 
@@ -352,6 +361,7 @@ export class WebGpuExecutor implements Executor {
     this.#kept.clear();
     this.#julep = null;
     this.#training = null;
+    this.#path = null;
     this.#device.destroy();
     try {
       this.#device = await GpuDevice.open(this.#options);
@@ -362,22 +372,44 @@ export class WebGpuExecutor implements Executor {
     this.#kernels = new GpuKernels(this.#device);
   }
 
-  paths(): never {
-    return refuse("paths");
+  /** The kernels of the prepared path. */
+  #onPath(): GpuPath {
+    if (this.#path) return this.#path;
+    const { system, path } = this.#parts;
+    const mint = path.levels.kind === "mixture" ? this.#parts.mixture.model : null;
+    const missing = missingOnGpu({ molecule: system instanceof Molecule, mint });
+    if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
+    return this.#path = new GpuPath(this.#kernels, { system, mint, path });
   }
-  island(): never {
-    return refuse("island");
+
+  async paths(job: PathJob): Promise<PathResult> {
+    // A molecule in internal coordinates: by WebAssembly.
+    if (this.#parts.internal) return (await this.#helper()).paths(job);
+    return await this.#alone(() => gpuPaths(this.#parts, this.#onPath(), job));
   }
-  /** The pair drift of Julep on a cluster's path is fitted once, before training: by WebAssembly. */
-  fitFlow(job: FlowFitJob): FlowFitResult {
-    if (!this.#fitter) throw new Error("this job needs a path: prepare(problem) had none");
-    return this.#fitter.fitFlow(job);
+
+  async island(job: IslandJob): Promise<IslandResult> {
+    if (job.moves) throw new InputError(`--backend webgpu ${movesMissing}: use --backend wasm`);
+    return await this.#alone(() => gpuIsland(this.#parts, this.#onPath(), job));
   }
-  adaptLevels(): never {
-    return refuse("adaptLevels");
+
+  /** A flow is fitted, and levels are chosen, once before sampling: by WebAssembly. */
+  async fitFlow(job: FlowFitJob): Promise<FlowFitResult> {
+    return (await this.#helper()).fitFlow(job);
   }
-  chains(): never {
-    return refuse("chains");
+
+  async adaptLevels(job: AdaptLevelsJob): Promise<AdaptLevelsResult> {
+    return (await this.#helper()).adaptLevels(job);
+  }
+
+  async chains(job: ChainsJob): Promise<ChainsResult> {
+    const { system } = this.#parts;
+    const missing = missingOnGpu({ molecule: system instanceof Molecule });
+    if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
+    return await this.#alone(() => {
+      this.#path = null; // chains and paths share buffers
+      return gpuChains(this.#parts, this.#kernels, job);
+    });
   }
 
   dispose(): void {
@@ -385,11 +417,4 @@ export class WebGpuExecutor implements Executor {
     this.#device.destroy();
     this.#wasm?.then((executor) => executor.dispose());
   }
-}
-
-/** Jobs on annealing paths (path_jobs.ts) have no WGSL kernel. */
-function refuse(job: string): never {
-  throw new InputError(
-    `--backend webgpu has no kernel for annealing paths ("${job}"): use --backend wasm`,
-  );
 }

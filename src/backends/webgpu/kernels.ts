@@ -134,6 +134,32 @@ export class GpuKernels {
     );
   }
 
+  /** The pair drift of positions (count, N, n) with one table of g, `width` apart: (count, N, n). */
+  async pairVelocity(
+    { N, n, table, width }: { N: number; n: 2 | 3; table: ArrayLike<number>; width: number },
+    positions: Float32Array,
+    count: number,
+  ): Promise<Float32Array> {
+    const system = { particles: N, dimension: n, pairKernel: { kind: 0 as const, parameters: [] } };
+    const constants = problemConstants({
+      system,
+      mint: null,
+      julep: null,
+      purpose: "trajectories",
+      drift: { cells: table.length - 1, width },
+    });
+    const prepared = await this.prepare("pair_velocity", constants);
+    const { gradients } = await this.#potential(
+      prepared,
+      [this.upload("schedule", Float32Array.from(table))],
+      system,
+      positions,
+      count,
+      (offset) => Uint32Array.of(offset, 0).buffer,
+    );
+    return gradients;
+  }
+
   async #potential(
     prepared: PreparedKernel,
     before: GPUBuffer[],

@@ -1,0 +1,87 @@
+// Energies of an annealing path's levels: the soft Lennard-Jones energy, or the mixture (1 − t)(−log q) + t U_t
+// of the prior and the system. Formulas: src/backends/reference/level_energy.ts.
+//
+// `path` as the host packs it (src/backends/webgpu/path.ts): 0 place of the pair flow's tables, 7 unused,
+// then for every level, the prior (−1) first: ε, s, a, κ (or t, 3 unused), Δ, η, √(1 − η²), clip. Level −1 has
+// no transition: there stand κ of the target and 1/R² of PairPathLevels.saturation.
+
+/** Place of a level's numbers; the prior is level −1. */
+fn level_at(level: i32) -> u32 {
+  return 8u + 8u * u32(level + 1);
+}
+
+/**
+ * ½ κ′ Σ_i r_i² [1/(1 + u_i) − 1], u = r²/R², r from the centre of mass: what a harmonic confinement loses where
+ * it saturates. Its gradient is added to work[gradient ...], but for the centre of mass. No barrier.
+ */
+fn saturate_confinement(excess: f32, inverse: f32, x: u32, gradient: u32, lid: u32) -> f32 {
+  var centre = vec3<f32>();
+  for (var j = 0u; j < rolled(N); j++) {
+    centre += position(x, j);
+  }
+  centre /= f32(N);
+  var energy = 0.0;
+  for (var i = lid; i < N; i += W) {
+    let d = position(x, i) - centre;
+    let square = dot(d, d);
+    let left = 1.0 / fma(square, inverse, 1.0);
+    let lost = left - 1.0;
+    energy = fma(square, lost, energy);
+    // left² − 1 = (left + 1)(left − 1).
+    let slope = excess * (left + 1.0) * lost;
+    for (var a = 0u; a < DIM; a++) {
+      work[gradient + i * DIM + a] += slope * d[a];
+    }
+  }
+  return 0.5 * excess * group_sum(energy, lid);
+}
+
+/**
+ * U_k at work[x ...], returned to all threads; its gradient to work[gradient ...]. GRADIENT is scratch of
+ * mixtures. Ends with a barrier.
+ */
+fn level_energy(level: i32, x: u32, gradient: u32, lid: u32) -> f32 {
+  let row = level_at(level);
+  if (!MIXTURE) {
+    let numbers = vec4<f32>(path[row], path[row + 1u], path[row + 2u], path[row + 3u]);
+    var soft = soft_lennard_jones(numbers, x, gradient, lid);
+    if (SATURATES && level >= 0) {
+      let prior_row = level_at(-1);
+      soft += saturate_confinement(numbers.w - path[prior_row + 4u], path[prior_row + 5u], x, gradient, lid);
+      project(gradient, DIM, lid);
+    }
+    sync();
+    return soft;
+  }
+  let t = path[row];
+  var energy = 0.0;
+  // The ends are exact: a prior that vanishes, or a colliding pair, must not reach them as 0·∞.
+  if (t < 1.0) {
+    energy = (t - 1.0) * orbit_vmf(x, gradient, lid);
+    for (var q = lid; q < SIZE; q += W) {
+      work[gradient + q] *= t - 1.0;
+    }
+  } else {
+    for (var q = lid; q < SIZE; q += W) {
+      work[gradient + q] = 0.0;
+    }
+  }
+  if (t > 0.0) {
+    energy = fma(t, pair_energies(x, GRADIENT, t, lid), energy);
+    sync();
+    for (var q = lid; q < SIZE; q += W) {
+      work[gradient + q] = fma(t, work[GRADIENT + q], work[gradient + q]);
+    }
+  }
+  sync();
+  return energy;
+}
+
+/** The clipped force of a level, from its gradient, in place with the sign kept; ends with a barrier. */
+fn clip_level(level: i32, gradient: u32, lid: u32) {
+  let clip = path[level_at(level) + 7u];
+  if (clip > 0.0) {
+    clip_force(gradient, clip, lid);
+    project(gradient, DIM, lid);
+  }
+}

@@ -1,0 +1,42 @@
+// uses: group math positions pair_energies orbit_vmf gauge soft_lennard_jones clip level_energy
+// U_k and ∂U_k/∂x of a batch, one workgroup for each system.
+
+struct Job {
+  /** k; −1 is the prior. */
+  level: i32,
+  /** Place of this dispatch's first system. */
+  offset: u32,
+  /** 1: gradients are clipped as forces are. */
+  clip: u32,
+  /** Always 0; see rolled(). */
+  zero: u32,
+}
+
+@group(0) @binding(0) var<uniform> job: Job;
+@group(0) @binding(1) var<storage, read> path: array<f32>;
+@group(0) @binding(2) var<storage, read> prior: array<f32>;
+/** (count, N, n). */
+@group(0) @binding(3) var<storage, read> positions: array<f32>;
+/** For every system its gradient (N·n), then its energy. */
+@group(0) @binding(4) var<storage, read_write> results: array<f32>;
+
+@compute @workgroup_size(W)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+  set_work_base(group.x);
+  let system = job.offset + group.x;
+  for (var q = lid; q < SIZE; q += W) {
+    work[X + q] = positions[system * SIZE + q];
+  }
+  sync();
+  let energy = level_energy(job.level, X, KICK, lid);
+  if (job.clip == 1u) {
+    clip_level(job.level, KICK, lid);
+  }
+  let to = system * (SIZE + 1u);
+  for (var q = lid; q < SIZE; q += W) {
+    results[to + q] = work[KICK + q];
+  }
+  if (lid == 0u) {
+    results[to + SIZE] = energy;
+  }
+}

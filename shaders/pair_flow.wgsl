@@ -1,0 +1,39 @@
+// uses: group math positions pair_flow
+// One sweep of the pair flow, or its inverse, of a batch, one workgroup for each system.
+
+struct Job {
+  /** Which level's table. */
+  level: u32,
+  /** Place of this dispatch's first system. */
+  offset: u32,
+  /** 1: the sweep is undone. */
+  inverse: u32,
+  /** Always 0; see rolled(). */
+  zero: u32,
+}
+
+@group(0) @binding(0) var<uniform> job: Job;
+/** As in common/level_energy.wgsl. */
+@group(0) @binding(1) var<storage, read> path: array<f32>;
+/** (count, N, n). */
+@group(0) @binding(2) var<storage, read> positions: array<f32>;
+/** For every system its new positions (N·n), then log|J|. */
+@group(0) @binding(3) var<storage, read_write> results: array<f32>;
+
+@compute @workgroup_size(W)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+  set_work_base(group.x);
+  let system = job.offset + group.x;
+  for (var q = lid; q < SIZE; q += W) {
+    work[X + q] = positions[system * SIZE + q];
+  }
+  sync();
+  let log_determinant = pair_flow(job.level, X, job.inverse == 1u, lid);
+  let to = system * (SIZE + 1u);
+  for (var q = lid; q < SIZE; q += W) {
+    results[to + q] = work[X + q];
+  }
+  if (lid == 0u) {
+    results[to + SIZE] = log_determinant;
+  }
+}

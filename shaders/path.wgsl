@@ -1,0 +1,193 @@
+// uses: group math positions threefry finite pair_energies orbit_vmf gauge soft_lennard_jones clip level_energy pair_flow hmc
+// Annealing paths: one workgroup takes one sample through levels [begin, end) of its path, or back from `begin`
+// to `end`: the pair flow, then an underdamped (OABA) or an adjusted (HMC) transition
+// (src/backends/reference/path.ts). What W + U gains is written for every level; the host sums it in float64.
+
+struct Job {
+  /** Number of the first sample, as random numbers count them. */
+  first_sample: u32,
+  /** Samples in the arrays: the row length of `results`. */
+  samples: u32,
+  /** Place of this dispatch's first sample in the arrays. */
+  offset: u32,
+  /** K. */
+  levels: u32,
+  /** Level this dispatch begins with; on the way back the one above it. */
+  begin: u32,
+  /** Level it stops before; on the way back the last one. */
+  end: u32,
+  /** L of the adjusted kernel. */
+  leapfrogs: u32,
+  /** m of PathModel.refreshInterval. */
+  refresh_interval: u32,
+  /** Key of the random numbers. */
+  key: vec2<u32>,
+  /** 1: velocities are drawn. */
+  start: u32,
+  /** 1: the level before `begin` has half a kick and a drift to come. */
+  pending: u32,
+  /** 1: the last level's are done too. */
+  finish: u32,
+  /** 1: sample s goes on from where sample ancestors[s] stands. */
+  gather: u32,
+  /** Always 0; see rolled(). */
+  zero: u32,
+}
+
+@group(0) @binding(0) var<uniform> job: Job;
+/** Levels and tables of the flow: common/level_energy.wgsl. */
+@group(0) @binding(1) var<storage, read> path: array<f32>;
+@group(0) @binding(2) var<storage, read> prior: array<f32>;
+@group(0) @binding(3) var<storage, read> ancestors: array<f32>;
+/** For every sample: x, v, the half kick still to come (N·n each), 1 while no loop was cut. */
+@group(0) @binding(4) var<storage, read> before: array<f32>;
+@group(0) @binding(5) var<storage, read_write> after: array<f32>;
+/**
+ * For every level (row) and sample: what W + U gains before the level's weight is taken; what it gains after
+ * that, or the acceptance probability; U_k where the weight is taken. (3 K, samples).
+ */
+@group(0) @binding(6) var<storage, read_write> results: array<f32>;
+
+const CARRY: u32 = 3u * SIZE + 1u;
+
+fn write_result(row: u32, level: u32, value: f32, sample: u32, lid: u32) {
+  if (lid == 0u) {
+    results[(row * job.levels + level) * job.samples + sample] = value;
+  }
+}
+
+/** x += by · v; no barrier: every thread has its own coordinates. */
+fn drift(by: f32, lid: u32) {
+  for (var q = lid; q < SIZE; q += W) {
+    work[X + q] = fma(by, work[VELOCITY + q], work[X + q]);
+  }
+}
+
+/** v += KICK; the kinetic energy lost, returned to all threads. */
+fn add_kick(lid: u32) -> f32 {
+  var gained = 0.0;
+  for (var q = lid; q < SIZE; q += W) {
+    let d = work[KICK + q];
+    let v = work[VELOCITY + q];
+    gained = fma(d, fma(0.5, d, v), gained);
+    work[VELOCITY + q] = v + d;
+  }
+  return -group_sum(gained, lid);
+}
+
+/** v ← ηv + √(1 − η²) ξ with ξ centred, along one axis (PathModel.friction); begins and ends with a barrier. */
+fn refresh(level: u32, sample: u32, lid: u32) {
+  sync();
+  let row = level_at(i32(level));
+  let eta = path[row + 5u];
+  let rest = path[row + 6u];
+  if (rest != 0.0) {
+    let counter = level * COUNTERS_PER_LEVEL;
+    for (var p = lid; 2u * p < N; p += W) {
+      let z = normal_pair(job.key, vec2<u32>(sample, counter + p));
+      work[NOISE + 2u * p] = z.x;
+      if (2u * p + 1u < N) {
+        work[NOISE + 2u * p + 1u] = z.y;
+      }
+    }
+    sync();
+    var sum = 0.0;
+    for (var i = lid; i < N; i += W) {
+      sum += work[NOISE + i];
+    }
+    let mean = group_sum(sum, lid) / f32(N);
+    let axis = level / job.refresh_interval % DIM;
+    for (var i = lid; i < N; i += W) {
+      let at = VELOCITY + i * DIM + axis;
+      work[at] = fma(eta, work[at], rest * (work[NOISE + i] - mean));
+    }
+    sync();
+  }
+}
+
+/** The second half of a level's kick, and the drift after it. */
+fn complete(level: u32, place: u32, lid: u32) {
+  write_result(1u, level, add_kick(lid), place, lid);
+  drift(0.5 * path[level_at(i32(level)) + 4u], lid);
+}
+
+/** KICK ← by · KICK. */
+fn scale_kick(by: f32, lid: u32) {
+  for (var q = lid; q < SIZE; q += W) {
+    work[KICK + q] *= by;
+  }
+}
+
+@compute @workgroup_size(W)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+  set_work_base(group.x);
+  let place = job.offset + group.x;
+  let sample = job.first_sample + group.x;
+  var source = place * CARRY;
+  if (job.gather == 1u) {
+    source = u32(ancestors[place]) * CARRY;
+  }
+  for (var q = lid; q < SIZE; q += W) {
+    work[X + q] = before[source + q];
+    work[VELOCITY + q] = before[source + SIZE + q];
+    work[KICK + q] = before[source + 2u * SIZE + q];
+  }
+  sync();
+  if (job.start == 1u) {
+    draw_velocities(job.key, sample, job.levels * COUNTERS_PER_LEVEL, lid);
+  }
+  if (!ADJUSTED && job.pending == 1u) {
+    complete(job.begin - 1u, place, lid);
+    sync();
+  }
+  let count = select(job.begin - job.end, job.end - job.begin, FORWARD);
+  for (var k = 0u; k < count; k++) {
+    let level = select(job.begin - 1u - k, job.begin + k, FORWARD);
+    let dt = path[level_at(i32(level)) + 4u];
+    var gain = 0.0;
+    if (FLOW && FORWARD) {
+      gain += pair_flow(level, X, false, lid);
+    }
+    if (ADJUSTED) {
+      let counter = level * COUNTERS_PER_LEVEL;
+      let moved = hmc_transition(i32(level), dt, job.leapfrogs, job.key, sample, counter, lid);
+      gain += select(-1.0, 1.0, FORWARD) * (moved.after - moved.before);
+      write_result(1u, level, moved.acceptance, place, lid);
+      write_result(2u, level, moved.after, place, lid);
+    } else {
+      if (FORWARD) {
+        refresh(level, sample, lid);
+      }
+      drift(select(-0.5, 0.5, FORWARD) * dt, lid);
+      sync();
+      let energy = level_energy(i32(level), X, KICK, lid);
+      clip_level(i32(level), KICK, lid);
+      scale_kick(select(1.0, -0.5, FORWARD) * dt, lid);
+      // On the way back, the kinetic energy gained is what the forward kick loses.
+      gain += select(-1.0, 1.0, FORWARD) * add_kick(lid);
+      write_result(2u, level, energy, place, lid);
+      if (FORWARD) {
+        if (k + 1u < count || job.finish == 1u) {
+          complete(level, place, lid);
+        }
+      } else {
+        drift(-0.5 * dt, lid);
+        refresh(level, sample, lid);
+      }
+      sync();
+    }
+    if (FLOW && !FORWARD) {
+      gain += pair_flow(level, X, true, lid);
+    }
+    write_result(0u, level, gain, place, lid);
+  }
+  let to = place * CARRY;
+  for (var q = lid; q < SIZE; q += W) {
+    after[to + q] = work[X + q];
+    after[to + SIZE + q] = work[VELOCITY + q];
+    after[to + 2u * SIZE + q] = work[KICK + q];
+  }
+  if (lid == 0u) {
+    after[to + 3u * SIZE] = before[source + 3u * SIZE] * loops_ran();
+  }
+}
