@@ -93,6 +93,8 @@ export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures
   trainEvaluations?: number;
   /** Those of a molecule's prior, by what they were for. */
   trainEvaluationsOf?: Readonly<Record<string, number>>;
+  /** Training and these samples together, where training was counted. */
+  energyEvaluationsInAll?: number;
   /** The reference is the run's own buffer. */
   buffer?: boolean;
   /** Chains: the file that `evaluate` wrote their states to. */
@@ -125,11 +127,11 @@ export async function evaluateRun(dir: string, options: EvaluateOptions): Promis
 async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<EvaluateReport> {
   const { signal, samples } = options;
   const { progress, seconds } = timed(options.progress ?? silent);
-  const { config: trained, state, trainSeconds, stageSeconds: trainStageSeconds } = await openRun(
+  const { config: asTrained, state, trainSeconds, stageSeconds: trainStageSeconds } = await openRun(
     dir,
     (line) => progress.note(line),
   );
-  const config = withMolecule(trained, options.molecule, dir);
+  const config = withMolecule(asTrained, options.molecule, dir);
   const system = createSystem(config.system);
   const method = methodOf(config);
   if (options.control && method !== "julep") {
@@ -181,6 +183,8 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
     drawn.chains ? null : drawn.logWeights,
     identitySamples(system.particles * system.dimension),
   );
+  const perSample = evaluationsPerSample(drawn, steps);
+  const trained = trainEvaluations(config, state);
   const molecule = moleculeFigures(config, system, {
     drawn,
     prior: priorDrawn,
@@ -199,8 +203,11 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
     seeds,
     essPerSeed: perSeed.map((f) => f.ess),
     logZPerSeed: perSeed.map((f) => f.logZ),
-    energyEvaluationsPerSample: evaluationsPerSample(drawn, steps),
-    trainEvaluations: trainEvaluations(config, state),
+    energyEvaluationsPerSample: perSample,
+    trainEvaluations: trained,
+    energyEvaluationsInAll: trained === undefined
+      ? undefined
+      : trained + Math.round(perSample * drawn.energies.length),
     trainEvaluationsOf: state.internal?.evaluationsOf,
     ...(options.buffer ? { buffer: true } : {}),
     ...figures,

@@ -5,6 +5,7 @@ import { type Chirality, chiralityFigures } from "../sampling/chirality.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import {
   basins,
+  type Floor,
   halvesFloor,
   histogramDivergence,
   multinomialFloor,
@@ -92,10 +93,9 @@ function ramachandran(
           samples: reference.energies.length,
           ...basins(anglesOf(reference)[0], null),
           kl: histogramDivergence(target, own),
-          klFloor: multinomialFloor(
-            target,
-            reference.energies.length,
-            Math.max(1, Math.round(effectiveSamples)),
+          klFloor: floorOf(
+            { histogram: target, samples: reference.energies.length },
+            { histogram: own, samples: Math.max(1, Math.round(effectiveSamples)) },
             seed,
           ),
           klOfHalves: halvesFloor(...anglesOf(reference), seed),
@@ -112,4 +112,16 @@ function ramachandran(
     { name: "MintJulep, weighted", histogram: own },
   ].flatMap(({ name, histogram }) => histogram ? [{ name, histogram }] : []);
   return { figures, picture: { title: label, bins: RAMACHANDRAN_BINS, panels } };
+}
+
+interface Counted {
+  readonly histogram: Float64Array;
+  readonly samples: number;
+}
+
+/** The floor of two sets that are taken to be of one distribution: both together tell it best. */
+function floorOf(p: Counted, q: Counted, seed: number): Floor {
+  const share = p.samples / (p.samples + q.samples);
+  const pooled = p.histogram.map((v, b) => share * v + (1 - share) * q.histogram[b]);
+  return multinomialFloor(pooled, p.samples, q.samples, seed);
 }

@@ -91,8 +91,9 @@ function floorOf(values: readonly number[]): Floor {
 
 /**
  * The KL to expect between two independent samples of one distribution, of `reference` and `own`
- * (effective) samples: both drawn from the histogram, 20 times. It is what is left for two true
- * samples; lower than in truth where the histogram's own empty bins are not empty.
+ * (effective) samples: both drawn from the histogram, 20 times. It is what is left for two true and
+ * independent samples; lower than in truth where the histogram's own empty bins are not empty, and
+ * for a reference whose samples are correlated.
  */
 export function multinomialFloor(
   histogram: Float64Array,
