@@ -44,9 +44,9 @@ export class InternalPrior {
 @inline const PI: f32 = 3.14159265;
 // @ts-ignore: decorator
 @inline const TWO_PI: f32 = 6.28318531;
-/** e^−24 of the largest term is lost in float32. */
+/** e^−17 of the largest term is lost in float32. */
 // @ts-ignore: decorator
-@inline const NEGLIGIBLE: f32 = 24;
+@inline const NEGLIGIBLE: f32 = 17;
 // @ts-ignore: decorator
 @inline const MOST_ROTORS: i32 = 8;
 // @ts-ignore: decorator
@@ -64,8 +64,6 @@ let top: f32 = 0;
 let total: f32 = 0;
 let waiting: i32 = 0;
 let largest: f32 = 0;
-// What image each rotor is in: position in its order of distance.
-const DIGITS = memory.data(MOST_ROTORS * 4, 16);
 // i32[3] a rotor: its relabellings, nearest first.
 const ORDER = memory.data(MOST_ROTORS * 12, 16);
 const SHIFTS = memory.data(4 * 4, 16);
@@ -170,10 +168,14 @@ function matters(
   return sum;
 }
 
-/** |L⁻¹d|². */
-function squareOf(panels: usize, locals: i32, d: usize): f32 {
+/** Terms of a component at d, unless the first rows of L⁻¹d show that they add nothing. */
+function addImage(prior: InternalPrior, component: usize, base: f32): void {
+  const locals = prior.locals;
+  const d = prior.scratch;
+  let panels = component + (<usize>prior.panels << 2);
   let square = f32x4.splat(0);
   for (let rows = 4; rows < locals + 4; rows += 4) {
+    if ((rows & 15) == 0 && !matters(prior, component, base, horizontal(square), d, rows - 4)) return;
     let a = f32x4.splat(0), b = a, c = a, e = a;
     for (let k = 0; k < rows; k += 4, panels += 64) {
       const at = d + (<usize>k << 2);
@@ -185,7 +187,7 @@ function squareOf(panels: usize, locals: i32, d: usize): f32 {
     const row = f32x4.add(f32x4.add(a, b), f32x4.add(c, e));
     square = fma(row, row, square);
   }
-  return horizontal(square);
+  addTerms(prior, component, base, horizontal(square), d);
 }
 
 /** z_k less the component's mean and its response, for local coordinate i and a value of it. */
@@ -237,37 +239,57 @@ function squareOf(panels: usize, locals: i32, d: usize): f32 {
   }
 }
 
-/** Puts rotor r's coordinates of the image at hand into d. */
-// @ts-ignore: decorator
-@inline function choose(prior: InternalPrior, r: i32, own: usize, d: usize): void {
-  const digit = load<i32>(DIGITS + (<usize>r << 2));
-  const steps = load<i32>(ORDER + <usize>r * 12 + (<usize>digit << 2));
-  const from = own + <usize>(3 * r + steps) * 36;
+/** All images of a component whose rotors before r are chosen; `square` is that of what is. */
+function descend(prior: InternalPrior, component: usize, base: f32, r: i32, square: f32): void {
+  const d = prior.scratch;
+  const locals = prior.locals;
+  const panels = component + (<usize>prior.panels << 2);
+  if (r == prior.rotors) {
+    addImage(prior, component, base);
+    return;
+  }
+  const own = d + (<usize>padded(locals) << 2) + <usize>(3 * r) * 36;
   const rotor = prior.rotorTable + <usize>r * 40;
   const ends = load<i32>(rotor);
-  for (let kind: usize = 0; kind < 36; kind += 12) {
-    for (let e = 0; e < ends; e++) {
-      const at = kind + (<usize>e << 2);
-      store<f32>(d + (<usize>load<i32>(rotor + 4 + at) << 2), load<f32>(from + at));
+  const row = prior.soft + r;
+  for (let digit = 0; digit < ends; digit++) {
+    const from = own + <usize>load<i32>(ORDER + <usize>r * 12 + (<usize>digit << 2)) * 36;
+    for (let kind: usize = 0; kind < 36; kind += 12) {
+      for (let e = 0; e < ends; e++) {
+        const at = kind + (<usize>e << 2);
+        store<f32>(d + (<usize>load<i32>(rotor + 4 + at) << 2), load<f32>(from + at));
+      }
+    }
+    const length = rowTimes(panels, row, d);
+    const next = square + length * length;
+    if (matters(prior, component, base, next, d, row + 1)) {
+      descend(prior, component, base, r + 1, next);
     }
   }
+}
+
+/** Displacements of the soft torsions from a component's mean; the square of theirs. */
+function leading(prior: InternalPrior, component: usize, z: usize): f32 {
+  const d = prior.scratch;
+  const panels = component + (<usize>prior.panels << 2);
+  let square: f32 = 0;
+  for (let i = 0; i < prior.soft; i++) {
+    store<f32>(d + (<usize>i << 2), displacement(prior, component, i, localValue(prior, z, i)));
+    const row = rowTimes(panels, i, d);
+    square += row * row;
+  }
+  return square;
 }
 
 /** All images of one component. `z` is one lane of a block. */
 function addComponent(prior: InternalPrior, component: usize, offset: f32, z: usize): void {
   const d = prior.scratch;
   const locals = prior.locals;
-  const panels = component + (<usize>prior.panels << 2);
   const base = offset + load<f32>(component);
   const soft = prior.soft;
-  let lead: f32 = 0;
-  for (let i = 0; i < soft; i++) {
-    store<f32>(d + (<usize>i << 2), displacement(prior, component, i, localValue(prior, z, i)));
-    const row = rowTimes(panels, i, d);
-    lead += row * row;
-  }
+  const square = leading(prior, component, z);
+  if (soft > 0 && !matters(prior, component, base, square, d, soft)) return;
   const rotors = prior.rotors;
-  if (soft > 0 && !matters(prior, component, base, lead, d, soft)) return;
   for (let i = soft + rotors; i < locals; i++) {
     store<f32>(d + (<usize>i << 2), displacement(prior, component, i, localValue(prior, z, i)));
   }
@@ -288,30 +310,8 @@ function addComponent(prior: InternalPrior, component: usize, offset: f32, z: us
       }
       store<i32>(order + (<usize>to << 2), s);
     }
-    store<i32>(DIGITS + (<usize>r << 2), 0);
   }
-  while (true) {
-    for (let r = 0; r < rotors; r++) choose(prior, r, own, d);
-    let square = lead;
-    for (let i = soft; i < soft + rotors; i++) {
-      const row = rowTimes(panels, i, d);
-      square += row * row;
-    }
-    if (matters(prior, component, base, square, d, soft + rotors)) {
-      addTerms(prior, component, base, squareOf(panels, locals, d), d);
-    }
-    let r = 0;
-    for (; r < rotors; r++) {
-      const at = DIGITS + (<usize>r << 2);
-      const digit = load<i32>(at) + 1;
-      if (digit < load<i32>(prior.rotorTable + <usize>r * 40)) {
-        store<i32>(at, digit);
-        break;
-      }
-      store<i32>(at, 0);
-    }
-    if (r == rotors) return;
-  }
+  descend(prior, component, base, 0, square);
 }
 
 /** log q of one molecule; z is the address of its lane of a block (strides of 16 bytes). */
@@ -323,8 +323,20 @@ export function internalLogDensity(prior: InternalPrior, z: usize): f32 {
   const stride = <usize>prior.stride << 2;
   const axes = prior.axes;
   if (axes == 0) {
+    // The likeliest first, so that the others are soon known to be negligible.
+    let best = 0;
+    let highest: f32 = -Infinity;
     for (let k = 0; k < prior.components; k++) {
-      addComponent(prior, prior.data + <usize>k * stride, 0, z);
+      const component = prior.data + <usize>k * stride;
+      const rank = load<f32>(component) - <f32>0.5 * leading(prior, component, z);
+      if (rank > highest) {
+        highest = rank;
+        best = k;
+      }
+    }
+    addComponent(prior, prior.data + <usize>best * stride, 0, z);
+    for (let k = 0; k < prior.components; k++) {
+      if (k != best) addComponent(prior, prior.data + <usize>k * stride, 0, z);
     }
   } else {
     const cells = prior.cells, subcells = prior.subcells;

@@ -55,6 +55,13 @@ export interface IslandJob {
   readonly threshold: number;
   /** HMC transitions of every sample after each resampling, for the level it stands at. */
   readonly moves?: IslandMoves;
+  /** Molecules in internal coordinates: choose the levels on the way and give them as `times`. */
+  readonly adapt?: {
+    /** Conditional ESS of each level's step, (0, 1). */
+    readonly conditionalEss: number;
+    /** Give up beyond this many levels. */
+    readonly maximum: number;
+  };
 }
 
 /** Adjusted moves: they leave exp(−U_k) as it is, and so the weights; copies part from each other. */
@@ -89,6 +96,11 @@ export interface IslandResult {
   readonly effectiveAncestors: number;
   /** adjusted: as in PathResult. */
   readonly acceptance: Float64Array;
+  /**
+   * Molecules in internal coordinates: t of the levels. Levels chosen by one population and fixed from
+   * then on leave log Z of others unbiased.
+   */
+  readonly times?: Float64Array;
   readonly cost: PathCost;
 }
 

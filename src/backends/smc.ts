@@ -88,6 +88,20 @@ export function systematicAncestors(weights: Float64Array, offset: number): Int3
   return ancestors;
 }
 
+/** Prior draws that have descendants with weight, all descendants of one counted together. */
+export function lineage(
+  ancestors: Int32Array,
+  weights: Float64Array,
+): Pick<IslandResult, "distinctAncestors" | "effectiveAncestors"> {
+  const families = new Float64Array(weights.length);
+  weights.forEach((w, s) => families[ancestors[s]] += w);
+  const total = families.reduce((a, w) => a + w, 0);
+  return {
+    distinctAncestors: families.reduce((a, w) => a + (w > 0 ? 1 : 0), 0),
+    effectiveAncestors: total ** 2 / families.reduce((a, w) => a + w * w, 0),
+  };
+}
+
 function islandCost({ population, moves }: IslandJob, path: PathCost, resampled: number): PathCost {
   if (!moves) return path;
   // One gradient more gives the kick at the moved positions.
@@ -187,9 +201,6 @@ export class IslandRecord {
       return Number.isFinite(w) ? w : -Infinity;
     });
     const end = populationWeights(logWeights);
-    const families = new Float64Array(n);
-    for (let s = 0; s < n; s++) families[ancestors[s]] += end.weights[s];
-    const total = families.reduce((a, w) => a + w, 0);
     return {
       positions,
       energies,
@@ -199,8 +210,7 @@ export class IslandRecord {
       ess: this.#ess,
       spread: this.#spread,
       ancestors,
-      distinctAncestors: families.reduce((a, w) => a + (w > 0 ? 1 : 0), 0),
-      effectiveAncestors: total ** 2 / families.reduce((a, w) => a + w * w, 0),
+      ...lineage(ancestors, end.weights),
       acceptance,
       cost: islandCost(this.#job, pathCost(this.#parts.path, n), this.#resampled.length),
     };

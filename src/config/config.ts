@@ -315,6 +315,20 @@ export interface InternalConfig {
   leapfrogs: number;
   /** Their time step, in whitened coordinates. */
   stepSize: number;
+  /** Sequential Monte Carlo on the same levels; null: single paths. */
+  resampling: InternalResampling | null;
+}
+
+/** Islands of `population` samples, resampled below an ESS fraction. */
+export interface InternalResampling {
+  /** A multiple of 4. */
+  population: number;
+  threshold: number;
+  /**
+   * Conditional ESS of neighbouring levels, (0, 1): a pilot island puts the levels where that is so, at
+   * most `levels`. null: equally spaced.
+   */
+  conditionalEss: number | null;
 }
 
 /** What is told about a molecule beside its energy: which handedness is sampled, what is looked at. */

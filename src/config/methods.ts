@@ -34,6 +34,7 @@ export function withMethod(config: RunConfig, method: string): RunConfig {
     case "adjusted":
     case "ais":
     case "smc":
+      if (method === "smc" && config.system.kind === "molecule") return withInternalSmc(config);
       return withPath(config, method);
     case "mcmc":
       return { ...withoutStages(config), chains: chains[config.system.kind] };
@@ -51,7 +52,7 @@ export function withMethod(config: RunConfig, method: string): RunConfig {
 
 /** The method that a configuration is of, by its fields. */
 export function methodOf({ julep, path, chains, internal }: RunConfig): MethodName {
-  if (internal) return "internal";
+  if (internal) return internal.resampling ? "smc" : "internal";
   if (chains) return "mcmc";
   if (path?.resampling) return "smc";
   if (path) return path.flow || path.kernel === "underdamped" ? path.kernel : "ais";
@@ -96,6 +97,15 @@ export const internalDefaults: InternalConfig = {
   levels: 100,
   leapfrogs: 1,
   stepSize: 0.7,
+  resampling: null,
+};
+
+/** Sequential Monte Carlo in internal coordinates, for molecules whose prior falls short. */
+const internalSmc: Partial<InternalConfig> = {
+  levels: 1000,
+  leapfrogs: 5,
+  stepSize: 0.4,
+  resampling: { population: 1000, threshold: 0.75, conditionalEss: 0.9 },
 };
 
 function withInternal(config: RunConfig): RunConfig {
@@ -136,6 +146,11 @@ function cartesianJulep(config: RunConfig): RunConfig {
       stepSize: { ...julep.stepSize, initial: 3e-5 },
     },
   };
+}
+
+function withInternalSmc(config: RunConfig): RunConfig {
+  const made = withInternal(config);
+  return { ...made, internal: { ...made.internal!, ...internalSmc } };
 }
 
 /** The broad Gaussian alone, and no training. */

@@ -31,6 +31,10 @@ const fraction = () => {
   const what = "a number in (0, 1]";
   return z.number(what).positive(what).max(1, what);
 };
+const openFraction = () => {
+  const what = "a number in (0, 1)";
+  return z.number(what).positive(what).lt(1, what);
+};
 const boolean = () => z.boolean("true or false");
 const oneOf = <const T extends readonly string[]>(...values: T) =>
   z.enum(values, values.map((v) => `"${v}"`).join(" or "));
@@ -237,6 +241,14 @@ const internal = object({
   levels: integer(0, 1e6),
   leapfrogs: integer(1, 1e4),
   stepSize: positive(),
+  resampling: z.union([
+    z.null(),
+    object({
+      population: multipleOf4(8),
+      threshold: share(),
+      conditionalEss: z.union([z.null(), openFraction()], "a number in (0, 1) or null"),
+    }),
+  ], "an object or null"),
 });
 
 const fourAtoms = () => {

@@ -12,7 +12,7 @@ export interface InternalModel {
   readonly prior: InternalPrior;
   /** K ≥ 0; 0 is the prior alone. */
   readonly levels: number;
-  /** t of the levels, rising to 1 (K); absent: equally spaced. */
+  /** t of the levels, rising to 1 (K); absent, or of another number: equally spaced. */
   readonly times?: Float64Array;
   /** Leapfrogs of a transition, ≥ 1; 1 is MALA. Each takes one gradient. */
   readonly leapfrogs: number;
@@ -22,7 +22,8 @@ export interface InternalModel {
 
 /** t of every level, rising to 1. */
 export function levelTimes({ levels, times }: Pick<InternalModel, "levels" | "times">) {
-  return times ?? Float64Array.from({ length: levels }, (_, k) => (k + 1) / levels);
+  if (times?.length === levels) return times;
+  return Float64Array.from({ length: levels }, (_, k) => (k + 1) / levels);
 }
 
 /** log 8π²: rotations, which internal coordinates leave out. */

@@ -68,7 +68,7 @@ async function sampleOnPool(dir: string, options: SampleOptions): Promise<Sample
   const config = withMolecule(trained, options.molecule, dir);
   const system = createSystem(config.system);
   const seed = options.seed ?? config.seed;
-  const steps = stepsOf(config, options.steps);
+  const steps = stepsOf(config, options.steps, state);
   progress.note(`system ${system.definition}`);
   progress.note(`hash ${system.hash}, seed ${seed}`);
   await using pool = await startPool(config, options);

@@ -144,7 +144,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
         : `--buffer needs weighted samples: ${dir} holds a run of method ${method}`,
     );
   }
-  const steps = stepsOf(config, options.steps);
+  const steps = stepsOf(config, options.steps, state);
   let reference = options.reference
     ? thin(
       await readReference(options.reference, system.particles, system.dimension),

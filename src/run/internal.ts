@@ -1,6 +1,8 @@
 /** Runs of molecules in internal coordinates: making the prior and its path from the energy alone. */
+import type { IslandJob } from "../backends/backend.ts";
 import type { InternalConfig } from "../config/config.ts";
 import { InputError } from "../errors.ts";
+import { trainingSeed } from "../julep/train.ts";
 import { buildTorsionGrid } from "../mint/molecule/build_torsion_grid.ts";
 import { referenceGeometry } from "../mint/molecule/cartesian.ts";
 import { InternalEnergy } from "../mint/molecule/internal_energy.ts";
@@ -14,6 +16,7 @@ import { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
 import { ZMatrix } from "../systems/molecule/zmatrix.ts";
 import type { InternalStage } from "./directory.ts";
+import type { RunJobs } from "./jobs.ts";
 import type { Progress } from "./progress.ts";
 
 /** Minima this far above the lowest (kT) are left out. */
@@ -85,4 +88,35 @@ export function makeInternal(
   const model: InternalModel = { reference, prior, levels, leapfrogs, stepSize };
   const evaluationsOf = { minima: searched, prior: energy.evaluations - searched };
   return { model, evaluations: energy.evaluations, evaluationsOf };
+}
+
+/** The model with its levels where a pilot island needs them, if it is asked for. */
+export async function withLevels(
+  stage: InternalStage,
+  { resampling, levels }: InternalConfig,
+  seed: number,
+  jobs: RunJobs,
+  progress: Progress,
+): Promise<InternalStage> {
+  if (!resampling?.conditionalEss || levels === 0) return stage;
+  const { population, threshold, conditionalEss } = resampling;
+  const job: IslandJob = {
+    seed: trainingSeed(seed),
+    island: 0,
+    population,
+    threshold,
+    adapt: { conditionalEss, maximum: levels },
+  };
+  const [{ times, cost, logZ }] = await jobs.runInternalIslands(stage.model)([job]);
+  const evaluations = cost.gradients + cost.energies;
+  progress.note(
+    `${times!.length} levels of conditional ESS ${conditionalEss} by a pilot of ${population}, ` +
+      `${evaluations} evaluations, log Z ${logZ.toFixed(3)}`,
+  );
+  return {
+    ...stage,
+    model: { ...stage.model, levels: times!.length, times },
+    evaluations: stage.evaluations + evaluations,
+    evaluationsOf: { ...stage.evaluationsOf, levels: evaluations },
+  };
 }

@@ -225,6 +225,14 @@ export class RunJobs implements MintJobs, JulepJobs {
     };
   }
 
+  /** Islands of the same. */
+  runInternalIslands(model: InternalModel): RunIslands {
+    return async (jobs, onResult) => {
+      await this.#prepare(null, null, null, model);
+      return await this.#pool.map("island", jobs, { signal: this.#signal, onResult });
+    };
+  }
+
   #runOn<K extends "paths" | "island" | "chains">(name: K, path: PathModel | null) {
     return async (
       jobs: Job<K>[],

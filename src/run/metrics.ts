@@ -56,7 +56,7 @@ export async function measure(
   };
 }> {
   const sampler = samplerOf(config, system, state, jobs, progress);
-  const steps = stepsOf(config, undefined);
+  const steps = stepsOf(config, undefined, state);
   const seed = config.seed + METRICS_SEED_OFFSET;
   // Ten thousand are needed for an ESS worth the name; clusters would take minutes.
   const networkOfFew = system.particles <= 8 && !config.path && !config.chains;

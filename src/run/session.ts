@@ -56,25 +56,32 @@ export function samplerOf(
     julep: state.julep ? averagedJulep(state.julep) : null,
     path: state.path?.model ?? null,
     internal: state.internal?.model ?? null,
-    resampling: config.path?.resampling ?? null,
+    resampling: config.path?.resampling ?? islandsOf(config.internal),
     chains: config.chains ?? null,
     chirality: chiralityOf(config, system),
   };
 }
 
+const islandsOf = (internal: RunConfig["internal"]) =>
+  internal?.resampling ? { ...internal.resampling, moves: null } : null;
+
 /**
  * Kernels per path: as asked, or as trained. Throws InputError for a path or chains, whose number of
  * steps is part of what was fitted.
  */
-export function stepsOf(config: RunConfig, asked: number | undefined): number {
+export function stepsOf(
+  config: RunConfig,
+  asked: number | undefined,
+  state: TrainingState,
+): number {
   const { path, chains, julep, internal } = config;
-  if (internal) return asked ?? internal.levels;
-  if (asked !== undefined && (path || chains)) {
+  if (asked !== undefined && (path || chains || internal?.resampling)) {
     throw new InputError(
       `--steps is Julep's: a run of method ${methodOf(config)} keeps its levels ` +
-        `(train with --set path.levels=${asked})`,
+        `(train with --set ${internal ? "internal" : "path"}.levels=${asked})`,
     );
   }
+  if (internal) return asked ?? state.internal!.model.levels;
   return path ? path.levels : chains ? chains.thin : asked ?? julep.steps;
 }
 
@@ -96,6 +103,9 @@ export async function forward(
 
   function draw(): Promise<WeightedSamples> {
     const { julep, path, resampling, chains, internal } = sampler;
+    if (internal && resampling && steps > 0) {
+      return drawIslands(jobs.runInternalIslands(internal), system, samples, resampling, options);
+    }
     if (internal) {
       return drawPaths(jobs.runInternal({ ...internal, levels: steps }), system, samples, options);
     }

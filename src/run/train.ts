@@ -22,7 +22,7 @@ import {
   writeJson,
 } from "./directory.ts";
 import { addSeconds, timed } from "./cost.ts";
-import { makeInternal } from "./internal.ts";
+import { makeInternal, withLevels } from "./internal.ts";
 import { RunJobs } from "./jobs.ts";
 import { askedOf, isGpuFailure, startPool, survivingGpu } from "./machine.ts";
 import { measure, type Metrics } from "./metrics.ts";
@@ -223,7 +223,9 @@ async function pathStage(
     state.path = await makePath(system, config.path, config.seed, jobs);
   }
   if (config.internal) {
-    state.internal = makeInternal(system, config.internal, config.seed, progress);
+    const made = makeInternal(system, config.internal, config.seed, progress);
+    const jobs = new RunJobs(pool, config.system, signal);
+    state.internal = await withLevels(made, config.internal, config.seed, jobs, progress);
   }
   state.stage = "done";
 }

@@ -4,7 +4,7 @@ import { readPrmtop } from "../../src/systems/molecule/prmtop.ts";
 
 const folder = new URL("../data/molecules/", import.meta.url);
 
-export const molecules = ["aldp", "disulphide", "tetrapeptide", "dinucleotide"] as const;
+export const molecules = ["aldp", "disulphide", "tetrapeptide", "dinucleotide", "ala2"] as const;
 export type MoleculeName = typeof molecules[number];
 export const solvents: readonly Solvent[] = ["none", "obc1", "obc2"];
 

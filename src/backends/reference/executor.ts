@@ -27,8 +27,10 @@ import {
 } from "../backend.ts";
 import { ExactParts } from "../exact.ts";
 import { internalPaths } from "../internal_paths.ts";
+import { runInternalIsland } from "../internal_smc.ts";
 import { ReferenceInternalPopulation } from "./internal_path.ts";
 import { PathJobs } from "../paths.ts";
+import type { StartInternal } from "../../path/internal_population.ts";
 import type { PopulationOptions } from "../population.ts";
 import type { PathModel } from "../../path/model.ts";
 import { ReferenceChains } from "./hmc.ts";
@@ -224,19 +226,18 @@ export class ReferenceExecutor implements Executor {
     });
   }
 
+  readonly #startInternal: StartInternal = (places, options) =>
+    new ReferenceInternalPopulation(this.#parts.internal!, places, options);
+
   paths(job: PathJob): PathResult {
     const { internal } = this.#parts;
-    if (internal) {
-      return internalPaths(
-        internal,
-        (places, options) => new ReferenceInternalPopulation(internal, places, options),
-        job,
-      );
-    }
+    if (internal) return internalPaths(internal, this.#startInternal, job);
     return this.#paths.paths(job);
   }
 
   island(job: IslandJob): IslandResult {
+    const { internal } = this.#parts;
+    if (internal) return runInternalIsland(internal, this.#startInternal, job);
     return this.#paths.island(job);
   }
 

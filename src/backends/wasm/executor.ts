@@ -29,6 +29,7 @@ import {
 import type { ExecutorOptions } from "../create.ts";
 import { ExactParts } from "../exact.ts";
 import { internalPaths } from "../internal_paths.ts";
+import { runInternalIsland } from "../internal_smc.ts";
 import { ReferenceInternalPopulation } from "../reference/internal_path.ts";
 import { intoGauge } from "../reference/julep.ts";
 import { type DiffusionProblem, runGradient, runPaths } from "./controlled_diffusion.ts";
@@ -464,6 +465,8 @@ export class WasmExecutor implements Executor {
   }
 
   island(job: IslandJob): IslandResult {
+    const { internal } = this.#parts;
+    if (internal) return runInternalIsland(internal, this.#startInternal, job);
     return this.#onPaths((jobs) => jobs.island(job));
   }
 

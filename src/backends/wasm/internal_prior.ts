@@ -1,6 +1,7 @@
 /** Packs a molecule's prior for assembly/internal_prior.ts. */
 import { cholesky, invertLower } from "../../math/linear.ts";
-import type { LaplaceModel } from "../../mint/molecule/laplace.ts";
+import { type LaplaceModel, properTorsions, tellingApart } from "../../mint/molecule/laplace.ts";
+import { rotorOrder } from "../../mint/molecule/image_sum.ts";
 import type { InternalPrior } from "../../mint/molecule/model.ts";
 import {
   type GridPart,
@@ -74,14 +75,14 @@ export function packInternalPrior(
     ? otherCoordinates(coordinates, grid.soft)
     : Array.from({ length: coordinates.size }, (_, k) => k);
   const m = own.length;
-  const rotors = coordinates.rotors.map(({ rows }) => rows);
+  const rotors = rotorOrder(coordinates, partsOf(prior)).map((r) => coordinates.rotors[r].rows);
   const chi = rotors.map(([first]) => coordinates.dihedralAt(first));
-  const soft = grid ? [] : coordinates.rows.flatMap(({ kind }, row) => {
-    const at = coordinates.dihedralAt(row);
-    return kind === "proper" && !chi.includes(at) ? [at] : [];
-  });
+  const soft = grid ? [] : properTorsions(coordinates);
   const lead = [...soft, ...chi];
-  const places = [...lead, ...own.filter((k) => !lead.includes(k))];
+  const rest = own.filter((k) => !lead.includes(k));
+  const telling = prior.kind === "laplace" ? tellingApart(prior) : null;
+  if (telling) rest.sort((p, q) => telling[q] - telling[p]);
+  const places = [...lead, ...rest];
   const local = (place: number) => places.indexOf(place);
   // Place of a local coordinate in the model's own order.
   const from = places.map((place) => own.indexOf(place));

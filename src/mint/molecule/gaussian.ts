@@ -1,5 +1,5 @@
 /** Normal densities in internal coordinates, and their images under rotors' relabellings. */
-import { cholesky, invertLower } from "../../math/linear.ts";
+import { cholesky } from "../../math/linear.ts";
 import type { RandomStream } from "../../math/random.ts";
 import { symmetricEigen } from "../../math/symmetric_eigen.ts";
 import type { ZMatrix } from "../../systems/molecule/zmatrix.ts";
@@ -9,8 +9,6 @@ const LOG_TWO_PI = Math.log(2 * Math.PI);
 /** N(0, w² L Lᵀ) of n coordinates. */
 export interface Gaussian {
   readonly lower: Float64Array;
-  /** L⁻¹. */
-  readonly inverse: Float64Array;
   /** w. */
   readonly widening: number;
   /** −log det wL − ½ n log 2π. */
@@ -22,7 +20,7 @@ export function gaussian(covariance: Float64Array, n: number, widening = 1): Gau
   const lower = cholesky(covariance, n);
   let logNorm = -0.5 * n * LOG_TWO_PI;
   for (let i = 0; i < n; i++) logNorm -= Math.log(lower[i * n + i]);
-  return widened({ lower, inverse: invertLower(lower, n), widening: 1, logNorm }, widening);
+  return widened({ lower, widening: 1, logNorm }, widening);
 }
 
 /** The same density `factor` times as wide in all directions; matrices are shared. */

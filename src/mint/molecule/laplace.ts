@@ -11,7 +11,7 @@ import {
   type InternalDensity,
   relabelAtRandom,
 } from "./gaussian.ts";
-import { ImageSum } from "./image_sum.ts";
+import { type ImageComponent, ImageSum } from "./image_sum.ts";
 import type { InternalEnergy } from "./internal_energy.ts";
 import type { Minimum } from "./minima.ts";
 
@@ -52,19 +52,57 @@ export function laplaceModel(
   };
 }
 
+/** Spread of each coordinate's mean over components, relative to the widths within them. */
+export function tellingApart(
+  { means, covariances }: Pick<LaplaceModel, "means" | "covariances">,
+): Float64Array {
+  const n = covariances.length / means.length;
+  const K = means.length / n;
+  return Float64Array.from({ length: n }, (_, k) => {
+    let mean = 0, square = 0, within = 0;
+    for (let c = 0; c < K; c++) {
+      mean += means[c * n + k] / K;
+      within += covariances[c * n * n + k * n + k] / K;
+    }
+    for (let c = 0; c < K; c++) square += (means[c * n + k] - mean) ** 2 / K;
+    return square / within;
+  });
+}
+
+/** Places of the torsions that turn whole branches, rotors' left out. */
+export function properTorsions(coordinates: ZMatrix): number[] {
+  return coordinates.rows.flatMap(({ kind }, row) =>
+    kind === "proper" && !coordinates.rotors.some(({ rows }) => rows[0] === row)
+      ? [coordinates.dihedralAt(row)]
+      : []
+  );
+}
+
 export class LaplaceMixture implements InternalDensity {
   readonly #coordinates: ZMatrix;
   readonly #sum: ImageSum;
-  readonly #components: { mean: Float64Array; normal: Gaussian; logWeight: number }[];
+  readonly #components: {
+    mean: Float64Array;
+    normal: Gaussian;
+    component: ImageComponent;
+    logWeight: number;
+  }[];
 
   /** Rotors' images are summed exactly: q(z) is the mean of the mixture over all relabellings. */
   constructor(coordinates: ZMatrix, { means, covariances, logWeights, widening }: LaplaceModel) {
     this.#coordinates = coordinates;
     const n = coordinates.size;
-    this.#sum = new ImageSum(coordinates, Array.from({ length: n }, (_, k) => k));
+    this.#sum = new ImageSum(
+      coordinates,
+      Array.from({ length: n }, (_, k) => k),
+      properTorsions(coordinates),
+      [{ weight: 1, widening }],
+      tellingApart({ means, covariances }),
+    );
     this.#components = Array.from(logWeights, (logWeight, k) => ({
       mean: means.subarray(k * n, (k + 1) * n),
       normal: gaussian(covariances.subarray(k * n * n, (k + 1) * n * n), n, widening),
+      component: this.#sum.component(covariances.subarray(k * n * n, (k + 1) * n * n)),
       logWeight,
     }));
   }
@@ -84,13 +122,15 @@ export class LaplaceMixture implements InternalDensity {
 
   logDensity(z: Float64Array): number {
     const first = 2 * this.#coordinates.atoms - 3;
-    return logSumExp(this.#components.map(({ mean, normal, logWeight }) => {
-      const displace = (z: Float64Array, k: number) => {
+    const candidates = this.#components.map(({ mean, component, logWeight }) => ({
+      component,
+      logWeight,
+      displace: (z: Float64Array, k: number) => {
         const d = z[k] - mean[k];
         return k < first ? d : wrap(d);
-      };
-      return this.#sum.logMean(z, displace, [{ normal, logWeight }]);
+      },
     }));
+    return this.#sum.logDensity(z, candidates);
   }
 
   localCovariance(): Float64Array {

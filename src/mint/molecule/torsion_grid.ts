@@ -19,16 +19,10 @@ import {
   relabelAtRandom,
   widened,
 } from "./gaussian.ts";
-import { ImageSum, type Weighted } from "./image_sum.ts";
+import { type DensityPart, type ImageComponent, ImageSum } from "./image_sum.ts";
 
 /** A defensive variant of every cell's normal density. */
-export interface GridPart {
-  readonly weight: number;
-  /** Standard deviations times this. */
-  readonly widening: number;
-  /** Row of a rotor along whose response the density is stretched, and how far. */
-  readonly stretched?: { readonly row: number; readonly factor: number };
-}
+export type GridPart = DensityPart;
 
 /** A grid as plain data; made by buildTorsionGrid (build_torsion_grid.ts). */
 export interface TorsionGridModel {
@@ -65,7 +59,12 @@ export class TorsionGrid implements InternalDensity {
   readonly #rest: readonly number[];
   readonly #model: TorsionGridModel;
   readonly #sum: ImageSum;
-  readonly #cells: { z: Float64Array; response: Float64Array; parts: Weighted[] }[];
+  readonly #cells: {
+    z: Float64Array;
+    response: Float64Array;
+    parts: Gaussian[];
+    component: ImageComponent;
+  }[];
   /** Running sum of the table. */
   readonly #cumulative: Float64Array;
 
@@ -74,22 +73,23 @@ export class TorsionGrid implements InternalDensity {
     this.#model = model;
     this.#soft = model.soft.map((row) => coordinates.dihedralAt(row));
     this.#rest = otherCoordinates(coordinates, model.soft);
-    this.#sum = new ImageSum(coordinates, this.#rest);
+    this.#sum = new ImageSum(coordinates, this.#rest, [], model.parts);
     const n = coordinates.size, m = this.#rest.length, S = model.soft.length;
     this.#cells = Array.from({ length: model.cells ** S }, (_, c) => ({
       z: model.minima.subarray(c * n, (c + 1) * n),
       response: model.response.subarray(c * m * S, (c + 1) * m * S),
       parts: this.#parts(model.covariance.subarray(c * m * m, (c + 1) * m * m)),
+      component: this.#sum.component(model.covariance.subarray(c * m * m, (c + 1) * m * m)),
     }));
     let running = 0;
     this.#cumulative = model.table.map((w) => running += w);
   }
 
   /** The variants of one cell's normal density. */
-  #parts(covariance: Float64Array): Weighted[] {
+  #parts(covariance: Float64Array): Gaussian[] {
     const m = this.#rest.length;
     const plain = gaussian(covariance, m);
-    return this.#model.parts.map(({ weight, widening, stretched }): Weighted => {
+    return this.#model.parts.map(({ widening, stretched }) => {
       let normal: Gaussian = plain;
       if (stretched) {
         const changed = covariance.slice();
@@ -103,7 +103,7 @@ export class TorsionGrid implements InternalDensity {
         }
         normal = gaussian(changed, m);
       }
-      return { normal: widened(normal, widening), logWeight: Math.log(weight) };
+      return widened(normal, widening);
     });
   }
 
@@ -137,7 +137,7 @@ export class TorsionGrid implements InternalDensity {
     const chosen = Math.max(0, parts.findIndex(({ weight }) => (part -= weight) <= 0));
     const { z: mean, response, parts: normals } = this.#cells[cell];
     const d = new Float64Array(this.#rest.length);
-    drawGaussian(normals[chosen].normal, random, d);
+    drawGaussian(normals[chosen], random, d);
     const first = 2 * this.#coordinates.atoms - 3;
     if (this.#rest.some((k, i) => k >= first && Math.abs(d[i]) > Math.PI)) return null;
     const shift = this.#soft.map((at) => z[at] - mean[at]);
@@ -153,7 +153,7 @@ export class TorsionGrid implements InternalDensity {
     const { cells, subcells } = this.#model;
     const { cell, sub } = this.#place(z);
     const area = this.#soft.length * Math.log(2 * Math.PI / (cells * subcells));
-    const { z: mean, response, parts } = this.#cells[cell];
+    const { z: mean, response, component } = this.#cells[cell];
     const shift = this.#soft.map((at) => wrap(z[at] - mean[at]));
     const first = 2 * this.#coordinates.atoms - 3;
     // c − c* − R (φ − φ_cell), dihedrals by the shorter way.
@@ -165,7 +165,8 @@ export class TorsionGrid implements InternalDensity {
       }
       return k < first ? value : wrap(value);
     };
-    return Math.log(this.#model.table[sub]) - area + this.#sum.logMean(z, displace, parts);
+    const logWeight = Math.log(this.#model.table[sub]) - area;
+    return this.#sum.logDensity(z, [{ component, logWeight, displace }]);
   }
 
   /** That of the cells, and of their response to soft torsions LOCAL wide. */
@@ -186,7 +187,7 @@ export class TorsionGrid implements InternalDensity {
     this.#cells.forEach(({ response, parts }, c) => {
       const p = probability[c];
       if (p < 1e-6) return;
-      addCovariance(parts[0].normal, p, rest, sum, n);
+      addCovariance(parts[0], p, rest, sum, n);
       const variance = p * LOCAL ** 2;
       for (let axis = 0; axis < S; axis++) {
         rest.forEach((k, i) => {
