@@ -30,6 +30,18 @@ struct Job {
   finish: u32,
   /** 1: sample s goes on from where sample ancestors[s] stands. */
   gather: u32,
+  /** HMC transitions for the level before `begin` come first: the number of the first. */
+  move_begin: u32,
+  /** The transition they stop before. */
+  move_end: u32,
+  /** Transitions after each resampling. */
+  moves: u32,
+  /** Their leapfrogs. */
+  move_leapfrogs: u32,
+  /** Key of their random numbers. */
+  move_key: vec2<u32>,
+  /** Their time step in units of the level's. */
+  move_step: f32,
   /** Always 0; see rolled(). */
   zero: u32,
 }
@@ -44,7 +56,7 @@ struct Job {
 @group(0) @binding(5) var<storage, read_write> after: array<f32>;
 /**
  * For every level (row) and sample: what W + U gains before the level's weight is taken; what it gains after
- * that, or the acceptance probability; U_k where the weight is taken. (3 K, samples).
+ * that, or the acceptance probability; U_k where the weight is taken; what W + U gains by moves. (4 K, samples).
  */
 @group(0) @binding(6) var<storage, read_write> results: array<f32>;
 
@@ -118,6 +130,32 @@ fn scale_kick(by: f32, lid: u32) {
   }
 }
 
+/**
+ * HMC transitions for `level` at the point where its weight is taken; they leave W as it is. The half kick
+ * still to come is that of the new place.
+ */
+fn move_at(level: u32, place: u32, sample: u32, lid: u32) {
+  let dt = path[level_at(i32(level)) + 4u];
+  var gain = 0.0;
+  for (var m = job.move_begin; m < job.move_end; m++) {
+    let counter = (level * job.moves + m) * COUNTERS_PER_LEVEL;
+    let moved = hmc_transition(
+      i32(level), job.move_step * dt, job.move_leapfrogs, job.move_key, sample, counter, lid,
+    );
+    gain += moved.after - moved.before;
+  }
+  if (lid == 0u) {
+    let at = (3u * job.levels + level) * job.samples + place;
+    results[at] = select(results[at], 0.0, job.move_begin == 0u) + gain;
+  }
+  if (!ADJUSTED) {
+    _ = level_energy(i32(level), X, KICK, lid);
+    clip_level(i32(level), KICK, lid);
+    scale_kick(-0.5 * dt, lid);
+    sync();
+  }
+}
+
 @compute @workgroup_size(W)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   set_work_base(group.x);
@@ -134,7 +172,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   sync();
   if (job.start == 1u) {
-    draw_velocities(job.key, sample, job.levels * COUNTERS_PER_LEVEL, lid);
+    draw_velocities(VELOCITY, job.key, sample, job.levels * COUNTERS_PER_LEVEL, lid);
+  }
+  if (MOVES && job.move_end > job.move_begin) {
+    move_at(job.begin - 1u, place, sample, lid);
   }
   if (!ADJUSTED && job.pending == 1u) {
     complete(job.begin - 1u, place, lid);

@@ -1,5 +1,5 @@
 // One Hamiltonian Monte Carlo transition of a workgroup's system (src/backends/reference/hmc.ts). Scratch:
-// X, the state; PROPOSAL, VELOCITY, KICK.
+// X, the state; PROPOSAL, MOMENTUM, KICK.
 //
 // The words that decide are those of every other backend; energies are float32, so a proposal whose gain
 // lies within their rounding (about 1e-5) of log u may be decided otherwise than in float64. Both decisions
@@ -29,23 +29,23 @@ fn level_uniforms(key: vec2<u32>, sample: u32, counter: u32) -> vec2<f32> {
   return vec2<f32>(uniform_of(words.x), uniform_of(words.y));
 }
 
-/** Normals without a centre-of-mass part, of counters from `counter`, to VELOCITY. Ends with a barrier. */
-fn draw_velocities(key: vec2<u32>, sample: u32, counter: u32, lid: u32) {
+/** Normals without a centre-of-mass part, of counters from `counter`, to work[out ...]. Ends with a barrier. */
+fn draw_velocities(out: u32, key: vec2<u32>, sample: u32, counter: u32, lid: u32) {
   for (var p = lid; 2u * p < SIZE; p += W) {
     let z = normal_pair(key, vec2<u32>(sample, counter + p));
-    work[VELOCITY + 2u * p] = z.x;
+    work[out + 2u * p] = z.x;
     if (2u * p + 1u < SIZE) {
-      work[VELOCITY + 2u * p + 1u] = z.y;
+      work[out + 2u * p + 1u] = z.y;
     }
   }
-  project(VELOCITY, DIM, lid);
+  project(out, DIM, lid);
 }
 
 /** Σ ½ v², returned to all threads. */
 fn kinetic_energy(lid: u32) -> f32 {
   var sum = 0.0;
   for (var q = lid; q < SIZE; q += W) {
-    let v = work[VELOCITY + q];
+    let v = work[MOMENTUM + q];
     sum = fma(v, v, sum);
   }
   return 0.5 * group_sum(sum, lid);
@@ -55,7 +55,7 @@ fn kinetic_energy(lid: u32) -> f32 {
 fn hmc_transition(
   level: i32, dt: f32, leapfrogs: u32, key: vec2<u32>, sample: u32, counter: u32, lid: u32,
 ) -> Transition {
-  draw_velocities(key, sample, counter, lid);
+  draw_velocities(MOMENTUM, key, sample, counter, lid);
   for (var q = lid; q < SIZE; q += W) {
     work[PROPOSAL + q] = work[X + q];
   }
@@ -70,8 +70,8 @@ fn hmc_transition(
     // A half kick ends a step, another one begins the next.
     let kicks = select(1.0, 0.5, step == 0u || step == leapfrogs);
     for (var q = lid; q < SIZE; q += W) {
-      let v = fma(-kicks * dt, work[KICK + q], work[VELOCITY + q]);
-      work[VELOCITY + q] = v;
+      let v = fma(-kicks * dt, work[KICK + q], work[MOMENTUM + q]);
+      work[MOMENTUM + q] = v;
       if (step < leapfrogs) {
         work[PROPOSAL + q] = fma(dt, v, work[PROPOSAL + q]);
       }

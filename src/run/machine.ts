@@ -19,7 +19,6 @@ export function askedOf({ system, mint, julep, path, chains, internal }: RunConf
     molecule: system.kind === "molecule",
     mint,
     julep: path || chains || internal ? null : julep,
-    moves: Boolean(path?.resampling?.moves),
   };
 }
 

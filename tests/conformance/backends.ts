@@ -4,7 +4,8 @@
  */
 import { createExecutor } from "../../src/backends/create.ts";
 import type { Executor } from "../../src/backends/backend.ts";
-import { gpuUnavailable } from "./gpu.ts";
+import { WebGpuExecutor } from "../../src/backends/webgpu/executor.ts";
+import { gpuUnavailable, mutate } from "./gpu.ts";
 import { simdFeatures } from "../../src/backends/wasm/module.ts";
 
 export interface BackendUnderTest {
@@ -17,7 +18,6 @@ export interface BackendUnderTest {
 const { simd, relaxedSimd } = simdFeatures();
 /** Jobs without WGSL kernels: the executor refuses them by name (tests/webgpu/refusals_test.ts). */
 export const notOnGpu = {
-  moves: { webgpu: "no WGSL kernel for moves of islands; the backend refuses them" },
   families: { webgpu: "WGSL kernels are of mint.family orbit_vmf; the backend refuses others" },
   comparators: { webgpu: "no WGSL kernels for the comparators; the backend refuses them" },
 };
@@ -38,7 +38,7 @@ export const backends: readonly BackendUnderTest[] = [
   {
     name: "webgpu",
     unavailable: gpuUnavailable,
-    create: () => gpu ??= createExecutor("webgpu"),
+    create: () => gpu ??= WebGpuExecutor.create({ mutate }),
   },
 ];
 

@@ -10,7 +10,10 @@ export const gpuUnavailable = found.adapter === null ? found.reason : null;
 /** Set by mutation_test.ts: JSON [from, to], replaced in the text of every shader. */
 export const mutationVariable = "MINTJULEP_TEST_MUTATION";
 const mutation: [string, string] | null = JSON.parse(Deno.env.get(mutationVariable) ?? "null");
-const mutate = mutation ? (_: string, code: string) => code.replaceAll(...mutation) : undefined;
+/** Changes shaders as asked; undefined: not at all. */
+export const mutate = mutation
+  ? (_: string, code: string) => code.replaceAll(...mutation)
+  : undefined;
 
 const variants: Record<string, DeviceOptions> = {
   "webgpu": {},

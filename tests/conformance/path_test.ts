@@ -16,7 +16,7 @@ import type { PathKernelName, PathModel } from "../../src/path/model.ts";
 import { pickLevels } from "../../src/path/pick.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import { dw4, lennardJones, randomFlow, scattered } from "../path/helpers.ts";
-import { eachBackend, notOnGpu } from "./backends.ts";
+import { eachBackend } from "./backends.ts";
 import { tolerances } from "./tolerances.ts";
 
 const mint = { ...preset("dw4").mint, components: 6 };
@@ -188,7 +188,7 @@ for (const kernel of ["underdamped", "adjusted"] as const) {
       close(got.logWeights, exact.logWeights, 1e-3, "log-weights");
       // Descendants of one ancestor carry one family's weight.
       assert.ok(got.distinctAncestors < 24 && got.effectiveAncestors <= got.distinctAncestors);
-    }, moving ? notOnGpu.moves : {});
+    });
   }
 
   eachBackend(

@@ -74,5 +74,4 @@ Deno.test("what the webgpu backend cannot do is refused by name before anything 
   await refused({ molecule: true }, /webgpu.*molecules.*--backend wasm/);
   await refused({ mint: { family: "pvmf" } }, /webgpu.*"pvmf".*--backend wasm/);
   await refused({ julep: { diffusion: { kind: "pis" } } }, /webgpu.*"pis".*--backend wasm/);
-  await refused({ moves: true }, /webgpu.*resampling.moves.*--backend wasm/);
 });

@@ -1,6 +1,11 @@
 /** A device that offers little does the work in more pieces, with the same result. */
 import assert from "node:assert/strict";
-import type { GradientJob, TrajectoryJob } from "../../src/backends/backend.ts";
+import type {
+  ChainsResult,
+  GradientJob,
+  PathResult,
+  TrajectoryJob,
+} from "../../src/backends/backend.ts";
 import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
 import { WebGpuExecutor, type WebGpuOptions } from "../../src/backends/webgpu/executor.ts";
 import { preset } from "../../src/config/presets.ts";
@@ -9,6 +14,8 @@ import { initialiseJulep } from "../../src/julep/train.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { initialiseMint } from "../../src/mint/start.ts";
 import { createSystem } from "../../src/systems/create.ts";
+import { clusterPath } from "../../src/path/cluster.ts";
+import { lennardJones, scattered } from "../path/helpers.ts";
 import { gpuTest } from "../conformance/gpu.ts";
 
 const STEPS = 24;
@@ -78,5 +85,38 @@ gpuTest("trajectories and gradients are the same within any limits", async () =>
     first ??= got;
     assert.deepEqual(got.logWeights, first.logWeights, `${name}: samples do not know their batch`);
     assert.deepEqual(got.positions, first.positions);
+  }
+});
+
+gpuTest("annealing paths and chains are the same within any limits", async () => {
+  const system = lennardJones(13);
+  const path = clusterPath(system, { kernel: "underdamped", levels: 12 });
+  const x = Float64Array.from(
+    { length: 8 * 39 },
+    (_, a) => scattered(13, 3, 1, 4, 1.1, 0.03)[a % 39],
+  );
+  let first: { paths: PathResult; chains: ChainsResult } | undefined;
+  for (const [name, options] of Object.entries(variants)) {
+    const executor = await WebGpuExecutor.create(options);
+    await executor.prepare({ system, mint: null, julep: null, path });
+    const range = { seed: 5, first: 8 };
+    const paths = await executor.paths({ ...range, count: 100, direction: "forward" });
+    const chains = await executor.chains({
+      ...range,
+      count: 8,
+      positions: x,
+      leapfrogs: 2,
+      stepSize: 0.02,
+      targetAcceptance: 0.8,
+      warmup: 3,
+      draws: 30,
+      thin: 1,
+    });
+    executor.dispose();
+    first ??= { paths, chains };
+    assert.deepEqual(paths.logWeights, first.paths.logWeights, name);
+    assert.deepEqual(paths.positions, first.paths.positions, name);
+    assert.deepEqual(chains.positions, first.chains.positions, name);
+    assert.deepEqual(chains.acceptance, first.chains.acceptance, name);
   }
 });

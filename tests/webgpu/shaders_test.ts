@@ -33,6 +33,7 @@ function problems() {
       saturates: name === "lj13",
       adjusted: name === "dw4",
       forward: name === "lj13",
+      moves: name === "lj13",
       flow: name === "dw4" ? null : { cells: 100, width: 0.1 },
     };
     return (purpose: Purpose) =>

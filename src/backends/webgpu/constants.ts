@@ -19,6 +19,8 @@ export interface PathShape {
   readonly saturates: boolean;
   readonly adjusted: boolean;
   readonly forward: boolean;
+  /** Samples move by HMC after resampling. */
+  readonly moves: boolean;
   /** The pair flow's tables; null: no flow. */
   readonly flow: { readonly cells: number; readonly width: number } | null;
 }
@@ -120,7 +122,8 @@ export function problemConstants(
   const terms = numbers.K * numbers.G;
   const priorSize = numbers.K > 0 ? N * N * (n + 2) + terms + N * N * n : 0;
   if (purpose === "path") {
-    for (const name of ["X", "KICK", "VELOCITY", "PROPOSAL", "GRADIENT"]) place(name, size);
+    const names = ["X", "KICK", "VELOCITY", "MOMENTUM", "PROPOSAL", "GRADIENT"];
+    for (const name of names) place(name, size);
     place("NOISE", N);
     place("PRIOR_WORK", priorSize);
   } else {
@@ -163,6 +166,7 @@ export function problemConstants(
     SATURATES: path?.saturates ?? false,
     ADJUSTED: path?.adjusted ?? false,
     FORWARD: path?.forward ?? false,
+    MOVES: path?.moves ?? false,
     FLOW: Boolean(path?.flow),
   };
   const floats: Record<string, number> = {

@@ -47,7 +47,7 @@ import { GpuMolecule } from "./molecule.ts";
 import { GpuTraining } from "./train.ts";
 import { GpuPath } from "./path.ts";
 import { gpuChains, gpuIsland, gpuPaths } from "./paths.ts";
-import { missingOnGpu, movesMissing } from "./supported.ts";
+import { missingOnGpu } from "./supported.ts";
 
 export interface WebGpuOptions extends DeviceOptions {
   /** Open the device again when it is lost, and do the job again. */
@@ -389,7 +389,6 @@ export class WebGpuExecutor implements Executor {
   }
 
   async island(job: IslandJob): Promise<IslandResult> {
-    if (job.moves) throw new InputError(`--backend webgpu ${movesMissing}: use --backend wasm`);
     return await this.#alone(() => gpuIsland(this.#parts, this.#onPath(), job));
   }
 

@@ -2,12 +2,13 @@
  * Host side of shaders/path.wgsl, level_energy.wgsl and pair_flow.wgsl: populations that go through many
  * levels in one submission. What W + U gains comes back for every level and is summed in float64.
  */
-import { type Stream, streamKey } from "../../math/random.ts";
+import { Stream, streamKey } from "../../math/random.ts";
 import type { MintModel } from "../../mint/model.ts";
 import { flowTable } from "../../path/flow.ts";
 import { levelCount, type PathModel } from "../../path/model.ts";
 import type { System } from "../../systems/system.ts";
 import { LANES } from "../backend.ts";
+import type { IslandMoves } from "../path_jobs.ts";
 import type { PopulationOptions } from "../population.ts";
 import { packFlowTable, packLevels } from "../wasm/path.ts";
 import { problemConstants } from "./constants.ts";
@@ -92,6 +93,8 @@ export function evaluationsAtOnce(
   return Math.max(1, Math.floor(Math.min(inTime, inTurns)));
 }
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
 /** A stretch of levels to go through. */
 interface Stretch {
   /** First level, and the one to stop before; on the way back the one above the first, and the last. */
@@ -115,6 +118,15 @@ export interface LevelGains {
   readonly after: Float32Array;
   /** U_k where the weight is taken. */
   readonly energies: Float32Array;
+  /** What W + U gains by moves after a resampling at this level. */
+  readonly moves: Float32Array;
+}
+
+/** How a population moves. */
+export interface GpuPopulationOptions extends PopulationOptions {
+  readonly forward: boolean;
+  /** After every resampling. */
+  readonly moves: IslandMoves | null;
 }
 
 /** The kernels of one path on a device. One population at a time. */
@@ -135,7 +147,7 @@ export class GpuPath {
     else kernels.device.buffer("path prior", 4);
   }
 
-  async #prepare(name: string, forward: boolean): Promise<PreparedKernel> {
+  async #prepare(name: string, forward: boolean, moves = false): Promise<PreparedKernel> {
     const { system, mint, path } = this.#problem;
     const { levels } = path;
     const mixture = levels.kind === "mixture";
@@ -145,23 +157,29 @@ export class GpuPath {
       mint: mixture ? mint : null,
       julep: null,
       purpose: "path",
-      path: { mixture, saturates, adjusted: path.kernel === "adjusted", forward, flow: path.flow },
+      path: {
+        mixture,
+        saturates,
+        adjusted: path.kernel === "adjusted",
+        forward,
+        moves,
+        flow: path.flow,
+      },
     });
     return await this.#kernels.prepare(name, constants);
   }
 
   /** Samples that one population can have, a multiple of LANES: no binding may grow beyond the limit. */
   get largestPopulation(): number {
-    const perSample = Math.max(3 * this.#size + 1, 3 * this.#levels);
+    const perSample = Math.max(3 * this.#size + 1, 4 * this.#levels);
     const most = Math.floor(this.#kernels.device.largestBinding / (4 * perSample));
     return Math.max(LANES, Math.floor(most / LANES) * LANES);
   }
 
   /** A population at `positions` (count, N·n), which are in the gauge. */
   population(
-    options: PopulationOptions,
+    options: GpuPopulationOptions,
     stream: Stream,
-    forward: boolean,
     positions: Float32Array,
   ): GpuPopulation {
     const width = 3 * this.#size + 1;
@@ -171,12 +189,8 @@ export class GpuPath {
       carry[(s + 1) * width - 1] = 1;
     }
     this.#kernels.upload("carry 0", carry);
-    const key = streamKey(options.seed, stream);
-    return new GpuPopulation(this.#kernels, this.#problem, () => this.#prepare("path", forward), {
-      ...options,
-      forward,
-      key,
-    });
+    const prepare = () => this.#prepare("path", options.forward, options.moves !== null);
+    return new GpuPopulation(this.#kernels, this.#problem, prepare, options, stream);
   }
 
   /** U_k and ∂U_k/∂x of positions (count, N, n), gradients clipped on request; level −1 is the prior. */
@@ -235,17 +249,14 @@ export class GpuPath {
   }
 }
 
-interface GpuPopulationOptions extends PopulationOptions {
-  readonly forward: boolean;
-  readonly key: readonly [number, number];
-}
-
 /** Samples on the device, moving together. */
 export class GpuPopulation {
   readonly #kernels: GpuKernels;
   readonly #problem: GpuPathProblem;
   readonly #prepare: () => Promise<PreparedKernel>;
   readonly #options: GpuPopulationOptions;
+  readonly #key: readonly [number, number];
+  readonly #moveKey: readonly [number, number];
   readonly #levels: number;
   readonly #width: number;
   /** The carry buffer that holds the samples. */
@@ -259,7 +270,10 @@ export class GpuPopulation {
     problem: GpuPathProblem,
     prepare: () => Promise<PreparedKernel>,
     options: GpuPopulationOptions,
+    stream: Stream,
   ) {
+    this.#key = streamKey(options.seed, stream);
+    this.#moveKey = streamKey(options.seed, Stream.islandMove);
     this.#kernels = kernels;
     this.#problem = problem;
     this.#prepare = prepare;
@@ -276,77 +290,100 @@ export class GpuPopulation {
   /** Records a stretch of levels from where the samples stand; returns the place where it ends. */
   async record(stretch: Stretch): Promise<number> {
     const { path } = this.#problem;
-    const { count, first, forward, key } = this.#options;
-    const kernels = this.#kernels;
-    const { device } = kernels;
+    const { count, forward, moves } = this.#options;
     const prepared = await this.#prepare();
-    const carries = [0, 1, 2].map((k) => device.buffer(`carry ${k}`, count * this.#width));
-    const results = device.buffer("gains", 3 * this.#levels * count);
     const list = stretch.ancestors
-      ? kernels.upload(`ancestors ${this.#lists++}`, Float32Array.from(stretch.ancestors))
-      : device.buffer("no ancestors", 4);
-    const most = Math.min(count, kernels.groupsAtOnce(prepared));
-    const evaluations = path.kernel === "adjusted" ? path.leapfrogs + 1 : 1;
-    const atOnce = evaluationsAtOnce(this.#problem, kernels, prepared, most, evaluations);
-    let from = this.#at;
-    let start = stretch.start;
-    let pending = stretch.pending;
-    let gather = stretch.ancestors !== null;
-    const direction = forward ? 1 : -1;
-    for (let level = stretch.from; level !== stretch.to;) {
-      const left = Math.abs(stretch.to - level);
-      const next = level + direction * Math.min(atOnce, left);
-      // Never the buffer that the stretch began from: it may be wanted again.
-      const to = [0, 1, 2].find((k) => k !== this.#at && k !== from)!;
-      const buffers = kernels.withScratch(prepared, [
-        device.buffer("path", 4),
-        device.buffer("path prior", 4),
-        list,
-        carries[from],
-        carries[to],
-        results,
-      ], most);
-      for (let offset = 0; offset < count; offset += most) {
-        const job = Uint32Array.of(
-          first + offset,
-          count,
-          offset,
-          this.#levels,
-          level,
-          next,
-          path.leapfrogs,
-          path.refreshInterval ?? 1,
-          key[0],
-          key[1],
-          start ? 1 : 0,
-          pending ? 1 : 0,
-          next !== stretch.to || stretch.finish ? 1 : 0,
-          gather ? 1 : 0,
-          0,
-          0,
-        ).buffer;
-        const groups = Math.min(most, count - offset);
-        this.#recorded.push({ kernel: prepared.kernel, job, buffers, groups });
+      ? this.#kernels.upload(`ancestors ${this.#lists++}`, Float32Array.from(stretch.ancestors))
+      : this.#kernels.device.buffer("no ancestors", 4);
+    const groups = Math.min(count, this.#kernels.groupsAtOnce(prepared));
+    const atOnce = (evaluations: number) =>
+      evaluationsAtOnce(this.#problem, this.#kernels, prepared, groups, evaluations);
+    const state = { ...stretch, place: this.#at, gather: stretch.ancestors !== null, list };
+    if (moves && stretch.ancestors) {
+      const most = atOnce(moves.leapfrogs + 1);
+      for (let move = 0; move < moves.transitions; move += most) {
+        const last = Math.min(move + most, moves.transitions);
+        this.#dispatch(prepared, groups, state, state.from, [move, last], false);
       }
-      start = pending = gather = false;
-      from = to;
-      level = next;
     }
-    return from;
+    const levels = atOnce(path.kernel === "adjusted" ? path.leapfrogs + 1 : 1);
+    while (state.from !== stretch.to) {
+      const left = Math.min(levels, Math.abs(stretch.to - state.from));
+      const next = state.from + (forward ? left : -left);
+      const finish = next !== stretch.to || stretch.finish;
+      this.#dispatch(prepared, groups, state, next, [0, 0], finish);
+      state.pending = false;
+    }
+    return state.place;
+  }
+
+  /** One dispatch of all samples, as far as level `next`; `state` then stands at its end. */
+  #dispatch(
+    prepared: PreparedKernel,
+    most: number,
+    state: Mutable<Stretch> & { place: number; gather: boolean; list: GPUBuffer },
+    next: number,
+    moves: readonly [number, number],
+    finish: boolean,
+  ): void {
+    const { path } = this.#problem;
+    const { count, first } = this.#options;
+    const { device } = this.#kernels;
+    const carries = [0, 1, 2].map((k) => device.buffer(`carry ${k}`, count * this.#width));
+    // Never the place that the stretch began from: it may be wanted again.
+    const to = [0, 1, 2].find((k) => k !== this.#at && k !== state.place)!;
+    const moving = moves[1] > moves[0];
+    const buffers = this.#kernels.withScratch(prepared, [
+      device.buffer("path", 4),
+      device.buffer("path prior", 4),
+      state.list,
+      carries[state.place],
+      carries[to],
+      device.buffer("gains", 4 * this.#levels * count),
+    ], most);
+    for (let offset = 0; offset < count; offset += most) {
+      const job = new ArrayBuffer(96);
+      new Uint32Array(job).set([
+        first + offset,
+        count,
+        offset,
+        this.#levels,
+        state.from,
+        next,
+        path.leapfrogs,
+        path.refreshInterval ?? 1,
+        ...this.#key,
+        state.start ? 1 : 0,
+        state.pending && !moving ? 1 : 0,
+        finish ? 1 : 0,
+        state.gather ? 1 : 0,
+        ...moves,
+        this.#options.moves?.transitions ?? 0,
+        this.#options.moves?.leapfrogs ?? 0,
+        ...this.#moveKey,
+      ]);
+      new Float32Array(job)[20] = this.#options.moves?.stepFactor ?? 0;
+      const groups = Math.min(most, count - offset);
+      this.#recorded.push({ kernel: prepared.kernel, job, buffers, groups });
+    }
+    state.start = state.gather = false;
+    state.place = to;
+    state.from = next;
   }
 
   /** Submits what is recorded; gains of levels [low, high) that it went through. */
   async submit(low: number, high: number): Promise<LevelGains> {
     const { count } = this.#options;
-    const gains = this.#kernels.device.buffer("gains", 3 * this.#levels * count);
+    const gains = this.#kernels.device.buffer("gains", 4 * this.#levels * count);
     const length = (high - low) * count;
-    const reads: ReadBack[] = [0, 1, 2].map((row) => ({
+    const rows = this.#options.moves ? [0, 1, 2, 3] : [0, 1, 2];
+    const reads: ReadBack[] = rows.map((row) => ({
       buffer: gains,
       offset: (row * this.#levels + low) * count,
       length,
     }));
-    const [before, after, energies] = await this.#run(reads);
-    return { before, after, energies };
+    const [before, after, energies, moves = new Float32Array(0)] = await this.#run(reads);
+    return { before, after, energies, moves };
   }
 
   /** Positions of all samples, (count, N·n). */

@@ -65,7 +65,7 @@ export async function gpuPaths(
     const start = inGauge(parts, given, n);
     starts.set(start, from * size);
     const stream = forward ? Stream.pathForward : Stream.pathBackward;
-    const population = path.population(part, stream, forward, start);
+    const population = path.population({ ...part, forward, moves: null }, stream, start);
     const end = await population.record({
       from: forward ? 0 : K,
       to: forward ? K : 0,
@@ -109,10 +109,10 @@ export async function gpuIsland(
   const record = new IslandRecord(parts, job);
   const options = { seed: job.seed, first: job.island * n, count: n };
   const drawn = parts.drawPathPrior(options);
+  const moves = job.moves ?? null;
   const population = path.population(
-    options,
+    { ...options, forward: true, moves },
     Stream.pathForward,
-    true,
     inGauge(parts, drawn.positions, n),
   );
   const accumulated = drawn.logDensity.map((l) => -l);
@@ -138,6 +138,7 @@ export async function gpuIsland(
       const at = (level - low) * n;
       const weights = new Float64Array(n);
       for (let s = 0; s < n; s++) {
+        if (level === from && moves && ancestors) accumulated[s] += gains.moves[at - n + s];
         if (level > 0 && !adjusted) accumulated[s] += gains.after[at - n + s];
         accumulated[s] += gains.before[at + s];
         weights[s] = accumulated[s] - gains.energies[at + s];
@@ -180,7 +181,14 @@ export async function gpuChains(
       mint: null,
       julep: null,
       purpose: "path",
-      path: { mixture: true, saturates: false, adjusted: true, forward: true, flow: null },
+      path: {
+        mixture: true,
+        saturates: false,
+        adjusted: true,
+        forward: true,
+        moves: false,
+        flow: null,
+      },
     }),
   );
   const width = size + 4;
