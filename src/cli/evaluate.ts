@@ -29,7 +29,11 @@ export const evaluateCommand = command(
     steps: optional(countOption("--steps", "Steps per trajectory; as trained by default")),
     seeds: withDefault(countOption("--seeds", "Independent batches the samples come in"), 5),
     reference: optional(
-      pathOption("--reference", "FILE", "Samples of the target (.npy), to look for missed modes"),
+      pathOption(
+        "--reference",
+        "FILE",
+        "Samples of the target, to look for missed modes: .npy; molecules also .dcd, .pdb, .npz",
+      ),
     ),
     buffer: option("--buffer", {
       description:

@@ -18,10 +18,13 @@ export function givenGeometry({ system, molecule, internal }: RunConfig): Float6
 }
 
 /** The mode that "auto" stands for. */
-export function chiralityMode({ molecule, internal }: RunConfig): ChiralityMode {
-  const asked = molecule?.chirality ?? "auto";
-  return asked === "auto" ? internal ? "keep" : "both" : asked;
+export function chiralityMode(config: RunConfig): ChiralityMode {
+  const asked = config.molecule?.chirality ?? "auto";
+  return asked === "auto" ? isOneSided(config) ? "keep" : "both" : asked;
 }
+
+/** Internal coordinates hold one handedness; so do chains, which start from the given geometry. */
+const isOneSided = ({ internal, chains }: RunConfig) => Boolean(internal || chains);
 
 /**
  * What sampling does about handedness; null where there is none (no molecule, no stereocentre) or
@@ -39,7 +42,7 @@ export function chiralityOf(config: RunConfig, system: System): Chirality | null
     );
   }
   if (!geometry) {
-    if (mode === "both" && !config.internal) return null;
+    if (mode === "both" && !isOneSided(config)) return null;
     throw new InputError(
       `molecule.chirality ${mode} needs molecule.reference, a geometry (N, 3) in nm of the ` +
         `handedness that is given`,
@@ -47,7 +50,7 @@ export function chiralityOf(config: RunConfig, system: System): Chirality | null
   }
   const handedness = new Handedness(forceField, geometry);
   if (handedness.centres.length === 0) return null;
-  return { mode, handedness, oneSided: Boolean(config.internal) };
+  return { mode, handedness, oneSided: isOneSided(config) };
 }
 
 /**

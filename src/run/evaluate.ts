@@ -19,6 +19,7 @@ import { InputError } from "../errors.ts";
 import { type NormaliserFigures, normaliserFigures } from "../mint/families.ts";
 import { missesLabellings } from "../mint/permutations.ts";
 import { createSystem } from "../systems/create.ts";
+import { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
 import { withMolecule } from "./chirality.ts";
 import { evaluationsPerSample, type StageSeconds, timed, trainEvaluations } from "./cost.ts";
@@ -31,6 +32,7 @@ import {
 } from "./figures.ts";
 import { RunJobs } from "./jobs.ts";
 import { startPool, survivingGpu } from "./machine.ts";
+import { loadConfigurations } from "./molecule_files.ts";
 import { moleculeFigures } from "./molecule_figures.ts";
 import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
@@ -52,7 +54,7 @@ export interface EvaluateOptions {
   readonly steps?: number;
   /** Independent sets: seeds seed, seed + 1, ... */
   readonly seeds: number;
-  /** .npy of target samples, (S, N·n) or (S, N, n). */
+  /** .npy of target samples, (S, N·n) or (S, N, n); of a molecule also .npz, .dcd, .pdb. */
   readonly reference?: string;
   /** In place of a reference: own samples, resampled and moved on by HMC. */
   readonly buffer?: boolean;
@@ -146,11 +148,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
   }
   const steps = stepsOf(config, options.steps, state);
   let reference = options.reference
-    ? thin(
-      await readReference(options.reference, system.particles, system.dimension),
-      system,
-      samples,
-    )
+    ? thin(await loadReference(options.reference, system), system, samples)
     : null;
   progress.note(`system ${system.definition}`);
   progress.note(`hash ${system.hash}`);
@@ -284,6 +282,14 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
     evaluation: report,
   });
   return report;
+}
+
+/** Target samples from a .npy file; those of a molecule from any file that holds its configurations. */
+async function loadReference(path: string, system: System): Promise<Float64Array> {
+  if (!(system instanceof Molecule)) {
+    return await readReference(path, system.particles, system.dimension);
+  }
+  return (await loadConfigurations(path, system.forces.forceField)).positions;
 }
 
 /** At most `count` configurations, evenly spaced. */

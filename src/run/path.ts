@@ -1,11 +1,18 @@
 /** Runs without a network: the path of a configuration, its prior, and its pair flow. */
 import type { MintConfig, PathConfig, RunConfig } from "../config/config.ts";
+import { InternalEnergy } from "../mint/molecule/internal_energy.ts";
+import { laplaceModel } from "../mint/molecule/laplace.ts";
+import { findMinima, type MinimaOptions } from "../mint/molecule/minima.ts";
+import { softTorsions } from "../mint/molecule/torsions.ts";
 import { minimisedStarts } from "../mint/start.ts";
 import { clusterPath, type ClusterPathOptions } from "../path/cluster.ts";
 import { fitPath } from "../path/fitted.ts";
 import { mixturePath } from "../path/mixture.ts";
 import type { PathModel } from "../path/model.ts";
 import { tunedPath } from "../path/tuning.ts";
+import { systematicResample } from "../sampling/resample.ts";
+import { Molecule } from "../systems/molecule/molecule.ts";
+import { ZMatrix } from "../systems/molecule/zmatrix.ts";
 import type { System } from "../systems/system.ts";
 import type { PathStage } from "./directory.ts";
 import type { RunJobs } from "./jobs.ts";
@@ -57,9 +64,23 @@ export async function makePath(
   return { model: path, explained, scale, evaluations: cost.gradients + cost.energies };
 }
 
-/** Starts of chains, (chains, N·n): minimised random configurations, again from the first if few. */
-export function chainStarts(system: System, chains: number, seed: number): Float64Array {
-  const starts = minimisedStarts(system, chains, 400, seed);
+/** Random starts and descent steps of a search for minima; those this far above (kT) are left out. */
+const MOLECULE_SEARCH = { starts: 100, steps: 400, range: 10 };
+
+/**
+ * Starts of chains, (chains, N·n): minimised random configurations, again from the first if few. Those
+ * of a molecule are minima from random torsions about the given geometry (a cloud of atoms relaxes to
+ * knots), each as often as its harmonic weight says: few chains cross every barrier.
+ */
+export function chainStarts(
+  system: System,
+  chains: number,
+  seed: number,
+  geometry?: Float64Array | null,
+): Float64Array {
+  const starts = geometry && system instanceof Molecule
+    ? weightedMinima(system, geometry, chains, { seed, ...MOLECULE_SEARCH })
+    : minimisedStarts(system, chains, 400, seed).map(({ positions }) => positions);
   if (starts.length === 0) {
     throw new InputError(
       `chains.chains: none of ${chains} random configurations of ${system.name} could be minimised`,
@@ -67,6 +88,29 @@ export function chainStarts(system: System, chains: number, seed: number): Float
   }
   const size = system.particles * system.dimension;
   const out = new Float64Array(chains * size);
-  for (let c = 0; c < chains; c++) out.set(starts[c % starts.length].positions, c * size);
+  for (let c = 0; c < chains; c++) out.set(starts[c % starts.length], c * size);
   return out;
+}
+
+/** `count` minima of a molecule about a geometry, (N, 3) each, in proportion to Laplace's weights. */
+function weightedMinima(
+  molecule: Molecule,
+  geometry: Float64Array,
+  count: number,
+  options: MinimaOptions,
+): Float64Array[] {
+  const { forceField } = molecule.forces;
+  const coordinates = new ZMatrix(forceField, geometry);
+  const start = new Float64Array(coordinates.size);
+  coordinates.fromCartesian(geometry, start);
+  const energy = new InternalEnergy(molecule, coordinates);
+  const soft = softTorsions(forceField, coordinates, geometry);
+  const minima = findMinima(energy, start, soft, options);
+  if (minima.length === 0) return [];
+  const { logWeights } = laplaceModel(energy, minima);
+  return Array.from(systematicResample(logWeights, count, options.seed), (k) => {
+    const x = new Float64Array(geometry.length);
+    coordinates.toCartesian(minima[k].z, x);
+    return x;
+  });
 }

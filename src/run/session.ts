@@ -17,7 +17,7 @@ import { drawBackward, drawForward, type WeightedSamples } from "../sampling/dra
 import { drawChains, drawIslands, drawPaths, drawPathsBackward } from "../sampling/path_draw.ts";
 import { resampledPositions } from "../sampling/resample.ts";
 import type { System } from "../systems/system.ts";
-import { chiralityOf } from "./chirality.ts";
+import { chiralityOf, givenGeometry } from "./chirality.ts";
 import type { TrainingState } from "./directory.ts";
 import type { RunJobs } from "./jobs.ts";
 import { Pace } from "./pace.ts";
@@ -39,6 +39,8 @@ export interface Sampler {
   readonly chains?: ChainsConfig | null;
   /** Molecules with stereocentres: which handedness is sampled. */
   readonly chirality?: Chirality | null;
+  /** Molecules: where chains start from. */
+  readonly geometry?: Float64Array | null;
 }
 
 export function samplerOf(
@@ -59,6 +61,7 @@ export function samplerOf(
     resampling: config.path?.resampling ?? islandsOf(config.internal),
     chains: config.chains ?? null,
     chirality: chiralityOf(config, system),
+    geometry: givenGeometry(config),
   };
 }
 
@@ -110,7 +113,7 @@ export async function forward(
       return drawPaths(jobs.runInternal({ ...internal, levels: steps }), system, samples, options);
     }
     if (chains) {
-      const starts = chainStarts(system, chains.chains, seed);
+      const starts = chainStarts(system, chains.chains, seed, sampler.geometry);
       return drawChains(jobs.runChains(), system, samples, chains, starts, options);
     }
     if (path && resampling) {

@@ -234,6 +234,19 @@ Deno.test("train, sample and evaluate alanine dipeptide from nothing but the pro
     assert.ok(buffered.essFromReference > 0.02 && buffered.eubo > buffered.elbo);
     assert.equal(buffered.molecule.ramachandran["ALA 2"].reference, undefined);
 
+    // Target samples come as trajectories too (here the run's own).
+    const trajectory = join(dir, "x.dcd");
+    await mintjulep("sample", run, ...common, "--resample", "12", "--out", trajectory);
+    const judged = await mintjulep(
+      ...["evaluate", run, ...common, "--seeds", "1", "--reference", trajectory, "--json"],
+    );
+    assert.equal(judged.code, 0, judged.stderr);
+    const { referenceSamples, molecule } = JSON.parse(judged.stdout);
+    assert.equal(referenceSamples, 12);
+    const { kl, klFloor, samples } = molecule.ramachandran["ALA 2"].reference;
+    assert.equal(samples, 12);
+    assert.ok(kl > 0 && klFloor.mean > 0);
+
     // The same draws under another convention: log Z and handedness.
     const handedness = new Handedness(forceField("aldp"), frames("aldp")[0].positions);
     const under = async (chirality: string) => {
@@ -252,6 +265,22 @@ Deno.test("train, sample and evaluate alanine dipeptide from nothing but the pro
     // Between 8 and 32 of 40 tosses of a coin: a false alarm in 1e4 seeds.
     assert.ok(both.mirrored >= 8 && both.mirrored <= 32, `${both.mirrored}`);
     for (const { shift } of [fold, both]) assert.ok(Math.abs(shift - Math.log(2)) < 1e-3);
+  });
+});
+
+Deno.test("chains of a molecule start from its minima, of the given handedness", async () => {
+  await inFolder(async (dir) => {
+    const settings = ["chains=4", "warmup=20", "thin=1"]
+      .flatMap((setting) => ["--set", `chains.${setting}`]);
+    const out = join(dir, "run");
+    const { code, stdout, stderr } = await mintjulep(
+      ...["train", "aldp", "--method", "mcmc", "--out", out, "--workers", "1", ...settings],
+    );
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /chirality\.mirrored +0$/m);
+    const energy = Number(/^meanEnergy +(\S+)$/m.exec(stdout)![1]);
+    // A knot of atoms is tens of kT higher than the -39.4 of equilibrium.
+    assert.ok(energy < -30, `${energy}`);
   });
 });
 
