@@ -7,7 +7,8 @@
 import { fma, fnma, LANES } from "./simd";
 import { exp4, log4 } from "./math";
 import { normals, words } from "./threefry";
-import { centre, clipForce, levelEnergy, Levels, rowOf } from "./level_energy";
+import { clipForce, isPrepared, levelEnergy, Levels, rowOf } from "./level_energy";
+import { preparedLennardJones, setCentre } from "./pair_energies";
 
 // 0 one half, 1 2^-24, 2 one.
 const CONSTANTS = memory.data<f32>([0.5, 5.9604644775390625e-8, 1], 16);
@@ -31,18 +32,120 @@ export const RESULTS = memory.data(3 * 16, 16);
   return f32x4.mul(f32x4.add(integer, constant(0)), constant(1));
 }
 
-/** Bytes of the scratch of hmcTransition. */
+/** Bytes of the scratch of a transition. */
 // @ts-ignore: decorator
-@inline export function hmcScratch(size: i32): i32 { return 3 * size * 16; }
+@inline export function hmcScratch(size: i32): i32 { return 4 * size * 16; }
 
+/** Where a transition wants, and leaves, the gradient at x: in its scratch. */
 // @ts-ignore: decorator
-@inline function kinetic(v: usize, end: usize): v128 {
+@inline export function hmcGradient(scratch: usize, size: i32): usize {
+  return scratch + (<usize>size * 48);
+}
+
+/** Sum of the vectors from v to end, every `stride` bytes. */
+// @ts-ignore: decorator
+@inline function sumOf(v: usize, end: usize, stride: usize): v128 {
   let sum = f32x4.splat(0);
-  for (; v < end; v += 16) {
-    const p = v128.load(v);
-    sum = fma(p, p, sum);
+  for (; v < end; v += stride) sum = f32x4.add(sum, v128.load(v));
+  return sum;
+}
+
+/**
+ * The first half kick and drift, v ← v − v̄ − half·∂U/∂x, y ← x + dt v; returns |v − v̄|². Like `leap`, it
+ * clears the gradient to come and sets the centre of mass: see preparedLennardJones. n is a literal.
+ */
+// @ts-ignore: decorator
+@inline function firstLeap(
+  n: i32, N: i32, x: usize, known: usize, half: v128, dt: v128, v: usize, y: usize, gradient: usize,
+): v128 {
+  const stride: usize = n == 3 ? 48 : 32;
+  const end = v + <usize>N * stride;
+  const share = f32x4.splat(<f32>(-1.0 / <f64>N));
+  const meanX = f32x4.mul(share, sumOf(v, end, stride));
+  const meanY = f32x4.mul(share, sumOf(v + 16, end, stride));
+  const meanZ = n == 3 ? f32x4.mul(share, sumOf(v + 32, end, stride)) : meanX;
+  const zero = f32x4.splat(0);
+  let squares = zero;
+  let sumX = zero, sumY = zero, sumZ = zero;
+  for (; v < end; v += stride) {
+    let p = f32x4.add(v128.load(v), meanX);
+    squares = fma(p, p, squares);
+    p = fnma(half, v128.load(known), p);
+    v128.store(v, p);
+    p = fma(dt, p, v128.load(x));
+    sumX = f32x4.add(sumX, p);
+    v128.store(y, p);
+    v128.store(gradient, zero);
+    p = f32x4.add(v128.load(v, 16), meanY);
+    squares = fma(p, p, squares);
+    p = fnma(half, v128.load(known, 16), p);
+    v128.store(v, p, 16);
+    p = fma(dt, p, v128.load(x, 16));
+    sumY = f32x4.add(sumY, p);
+    v128.store(y, p, 16);
+    v128.store(gradient, zero, 16);
+    if (n == 3) {
+      p = f32x4.add(v128.load(v, 32), meanZ);
+      squares = fma(p, p, squares);
+      p = fnma(half, v128.load(known, 32), p);
+      v128.store(v, p, 32);
+      p = fma(dt, p, v128.load(x, 32));
+      sumZ = f32x4.add(sumZ, p);
+      v128.store(y, p, 32);
+      v128.store(gradient, zero, 32);
+    }
+    x += stride;
+    known += stride;
+    y += stride;
+    gradient += stride;
   }
-  return f32x4.mul(sum, constant(0));
+  setCentre(sumX, sumY, sumZ, N);
+  return squares;
+}
+
+/** v ← v − dt ∂U/∂y, y ← y + dt v. */
+// @ts-ignore: decorator
+@inline function leap(n: i32, N: i32, dt: v128, v: usize, y: usize, gradient: usize): void {
+  const stride: usize = n == 3 ? 48 : 32;
+  const zero = f32x4.splat(0);
+  let sumX = zero, sumY = zero, sumZ = zero;
+  for (const end = v + <usize>N * stride; v < end; v += stride) {
+    let p = fnma(dt, v128.load(gradient), v128.load(v));
+    v128.store(gradient, zero);
+    v128.store(v, p);
+    p = fma(dt, p, v128.load(y));
+    sumX = f32x4.add(sumX, p);
+    v128.store(y, p);
+    p = fnma(dt, v128.load(gradient, 16), v128.load(v, 16));
+    v128.store(gradient, zero, 16);
+    v128.store(v, p, 16);
+    p = fma(dt, p, v128.load(y, 16));
+    sumY = f32x4.add(sumY, p);
+    v128.store(y, p, 16);
+    if (n == 3) {
+      p = fnma(dt, v128.load(gradient, 32), v128.load(v, 32));
+      v128.store(gradient, zero, 32);
+      v128.store(v, p, 32);
+      p = fma(dt, p, v128.load(y, 32));
+      sumZ = f32x4.add(sumZ, p);
+      v128.store(y, p, 32);
+    }
+    y += stride;
+    gradient += stride;
+  }
+  setCentre(sumX, sumY, sumZ, N);
+}
+
+/** U_k at a point that `firstLeap` or `leap` went to, and its clipped gradient. */
+// @ts-ignore: decorator
+@inline function energyAfterLeap(levels: Levels, level: i32, y: usize, gradient: usize): v128 {
+  const N = levels.particles;
+  const row = rowOf(levels, level);
+  const energy = isPrepared(levels)
+    ? preparedLennardJones(row, y, gradient, N)
+    : levelEnergy(levels, level, y, gradient);
+  clipForce(gradient, N, levels.dimension, load<f32>(row, 28));
+  return energy;
 }
 
 /**
@@ -55,48 +158,66 @@ export function hmcTransition(
 ): void {
   const N = levels.particles;
   const n = levels.dimension;
+  const known = hmcGradient(scratch, N * n);
+  const energy = levelEnergy(levels, level, x, known);
+  clipForce(known, N, n, load<f32>(rowOf(levels, level), 28));
+  transition(
+    false, levels, level, x, energy, dt, jitter, leapfrogs, key0, key1, sample, counter, scratch,
+  );
+}
+
+/** hmcTransition from an x whose energy and gradient (at hmcGradient) are known; leaves those of the new x. */
+export function hmcFrom(
+  levels: Levels, level: i32, x: usize, energy: v128, dt: v128, leapfrogs: i32,
+  key0: u32, key1: u32, sample: v128, counter: u32, scratch: usize,
+): void {
+  transition(true, levels, level, x, energy, dt, 0, leapfrogs, key0, key1, sample, counter, scratch);
+}
+
+/** `keep`, a literal: whether the gradient at the new x is wanted. */
+// @ts-ignore: decorator
+@inline function transition(
+  keep: bool, levels: Levels, level: i32, x: usize, before: v128, dt: v128, jitter: f32, leapfrogs: i32,
+  key0: u32, key1: u32, sample: v128, counter: u32, scratch: usize,
+): void {
+  const N = levels.particles;
+  const n = levels.dimension;
   const size = <usize>(N * n) << 4;
-  const clip = load<f32>(rowOf(levels, level), 28);
   const v = scratch;
   const vEnd = v + size;
   const y = vEnd;
   const gradient = y + size;
+  const known = gradient + size;
   normals(v, N * n, key0, key1, sample, counter);
-  centre(v, N, n);
   words(WORDS, 1, key0, key1, sample, counter + countersPerLevel(N * n) - 1);
   if (jitter != 0) {
     const u = uniformOf(v128.load(WORDS, 16));
     const swing = f32x4.sub(f32x4.add(u, u), constant(2));
     dt = f32x4.mul(dt, fma(f32x4.splat(jitter), swing, constant(2)));
   }
-  const before = levelEnergy(levels, level, x, gradient);
-  clipForce(gradient, N, n, clip);
-  const start = kinetic(v, vEnd);
   const half = f32x4.mul(dt, constant(0));
+  let squares = n == 3
+    ? firstLeap(3, N, x, known, half, dt, v, y, gradient)
+    : firstLeap(2, N, x, known, half, dt, v, y, gradient);
+  let after = energyAfterLeap(levels, level, y, gradient);
+  for (let step = 1; step < leapfrogs; step++) {
+    if (n == 3) leap(3, N, dt, v, y, gradient);
+    else leap(2, N, dt, v, y, gradient);
+    after = energyAfterLeap(levels, level, y, gradient);
+  }
   for (let a: usize = 0; a < size; a += 16) {
     const p = fnma(half, v128.load(gradient + a), v128.load(v + a));
-    v128.store(v + a, p);
-    v128.store(y + a, fma(dt, p, v128.load(x + a)));
+    squares = fnma(p, p, squares);
   }
-  let after = levelEnergy(levels, level, y, gradient);
-  clipForce(gradient, N, n, clip);
-  for (let step = 1; step < leapfrogs; step++) {
-    for (let a: usize = 0; a < size; a += 16) {
-      const p = fnma(dt, v128.load(gradient + a), v128.load(v + a));
-      v128.store(v + a, p);
-      v128.store(y + a, fma(dt, p, v128.load(y + a)));
-    }
-    after = levelEnergy(levels, level, y, gradient);
-    clipForce(gradient, N, n, clip);
-  }
-  for (let a: usize = 0; a < size; a += 16) {
-    v128.store(v + a, fnma(half, v128.load(gradient + a), v128.load(v + a)));
-  }
-  const gain = f32x4.add(f32x4.sub(before, after), f32x4.sub(start, kinetic(v, vEnd)));
+  const gain = fma(constant(0), squares, f32x4.sub(before, after));
   // A proposal that is not a number is refused: comparisons with NaN are false.
   const accept = f32x4.lt(log4(uniformOf(v128.load(WORDS))), gain);
   for (let a: usize = 0; a < size; a += 16) {
     v128.store(x + a, v128.bitselect(v128.load(y + a), v128.load(x + a), accept));
+    if (keep) {
+      const g = v128.bitselect(v128.load(gradient + a), v128.load(known + a), accept);
+      v128.store(known + a, g);
+    }
   }
   const probability = exp4(f32x4.pmin(gain, f32x4.splat(0)));
   v128.store(RESULTS, before);

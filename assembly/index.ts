@@ -21,8 +21,10 @@ export { julepGradient, julepScratchBytes, julepTapeBytes, julepTrajectories } f
 export { clipForces, levelEnergies } from "./level_energy";
 export { pairFlowBatch } from "./pair_flow";
 export { hmcChains } from "./hmc";
+export { populationWeights } from "./population_weights";
 export {
-  pathAdvance, pathComplete, pathMove, pathPrior, pathRetreat, pathScratchBytes, pathTryFlow, pathVelocities,
+  pathAdvance, pathComplete, pathMove, pathPrior, pathResample, pathRetreat, pathScratchBytes, pathTryFlow,
+  pathVelocities,
 } from "./path";
 export {
   diffusionGradient, diffusionPathGradient, diffusionPaths, diffusionScratchBytes,

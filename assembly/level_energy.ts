@@ -2,7 +2,9 @@
 // (docs/method.md section 4). The float64 oracle is src/backends/reference/level_energy.ts.
 import { fma, fnma } from "./simd";
 import { mintPrior } from "./mint_prior";
-import { pairEnergies, softLennardJones } from "./pair_energies";
+import {
+  clippedLennardJones, pairEnergies, preparedLennardJones, setCentre, softLennardJones,
+} from "./pair_energies";
 
 /** What the host writes, field by field, 4 bytes each (src/backends/wasm/path.ts). */
 @unmanaged
@@ -106,6 +108,58 @@ function saturate(excess: f32, inverse: f32, x: usize, gradient: usize, N: i32):
   // The centre of mass moves with every particle; the pairs' and oscillators' gradient has no mean.
   subtractMean(gradient, to, 3, N, sumX, sumY, sumZ);
   return f32x4.mul(f32x4.mul(f32x4.splat(0.5), strength), energy);
+}
+
+/** Mean of the gradient that clippedEnergy leaves to be subtracted: n f32x4. */
+export const GRADIENT_MEAN = memory.data(3 * 16, 16);
+
+/** Whether moves prepare the next energy on the way (preparedLennardJones): pair paths that do not saturate. */
+// @ts-ignore: decorator
+@inline export function isPrepared(levels: Levels): bool {
+  return levels.kind == 0 && load<f32>(levels.rows, 20) == 0;
+}
+
+/** x ← x + dt v of one block of a pair path; makes ready for the next energy at x. */
+// @ts-ignore: decorator
+@inline export function moveAndPrepare(x: usize, v: usize, dt: v128, gradient: usize, N: i32): void {
+  const zero = f32x4.splat(0);
+  let sumX = zero, sumY = zero, sumZ = zero;
+  for (const end = x + <usize>N * 48; x < end; x += 48, v += 48, gradient += 48) {
+    const px = fma(dt, v128.load(v), v128.load(x));
+    const py = fma(dt, v128.load(v, 16), v128.load(x, 16));
+    const pz = fma(dt, v128.load(v, 32), v128.load(x, 32));
+    v128.store(x, px);
+    v128.store(x, py, 16);
+    v128.store(x, pz, 32);
+    sumX = f32x4.add(sumX, px);
+    sumY = f32x4.add(sumY, py);
+    sumZ = f32x4.add(sumZ, pz);
+    v128.store(gradient, zero);
+    v128.store(gradient, zero, 16);
+    v128.store(gradient, zero, 32);
+  }
+  setCentre(sumX, sumY, sumZ, N);
+}
+
+/** levelEnergy with the gradient clipped (clipForce) but for its mean, which goes to GRADIENT_MEAN. */
+// @ts-ignore: decorator
+@inline export function clippedEnergy(
+  levels: Levels, level: i32, x: usize, gradient: usize,
+): v128 {
+  const N = levels.particles;
+  const row = rowOf(levels, level);
+  const clip = load<f32>(row, 28);
+  if (clip != 0 && isPrepared(levels)) {
+    return clippedLennardJones(row, clip, x, gradient, N, GRADIENT_MEAN);
+  }
+  const zero = f32x4.splat(0);
+  v128.store(GRADIENT_MEAN, zero);
+  v128.store(GRADIENT_MEAN, zero, 16);
+  v128.store(GRADIENT_MEAN, zero, 32);
+  if (isPrepared(levels)) return preparedLennardJones(row, x, gradient, N);
+  const energy = levelEnergy(levels, level, x, gradient);
+  clipForce(gradient, N, levels.dimension, clip);
+  return energy;
 }
 
 /** F_i → F_i/√(1 + |F_i|²/c²), then zero mean; c = 0 leaves the force alone. */

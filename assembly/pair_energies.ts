@@ -13,10 +13,12 @@ import { fma, fnma } from "./simd";
 // Constants of one call, splatted, read back with v128.load inside the loops (see simd.ts):
 // double well: 0 offset, 1 linear, 2 quadratic, 3 quartic, 4 2·quadratic, 5 4·quartic, 6 one;
 // Lennard-Jones: 0 soft core (α(1 − t)², a, or 1 − t), 1 c ("shifted") or s, 2 two·c, 3 ε, 4 −12 ε,
-// 5 k, 6 one, 7 ½ k.
-const CONSTANTS = memory.data(8 * 16, 16);
+// 5 k, 6 one, 7 ½ k, 8 1/clip².
+const CONSTANTS = memory.data(9 * 16, 16);
 // Centre of mass of the block at hand.
 const CENTRE = memory.data(3 * 16, 16);
+// Sum of the clipped gradients of the block at hand.
+const SUM = memory.data(3 * 16, 16);
 
 // @ts-ignore: decorator
 @inline function constant(k: usize): v128 {
@@ -49,10 +51,16 @@ function prepare(x: usize, gradient: usize, N: i32): void {
     v128.store(gradient, zero, 16);
     v128.store(gradient, zero, 32);
   }
+  setCentre(cx, cy, cz, N);
+}
+
+/** CENTRE from the sums of the coordinates. */
+// @ts-ignore: decorator
+@inline export function setCentre(x: v128, y: v128, z: v128, N: i32): void {
   const share = f32x4.splat(<f32>(1.0 / <f64>N));
-  v128.store(CENTRE, f32x4.mul(cx, share));
-  v128.store(CENTRE, f32x4.mul(cy, share), 16);
-  v128.store(CENTRE, f32x4.mul(cz, share), 32);
+  v128.store(CENTRE, f32x4.mul(x, share));
+  v128.store(CENTRE, f32x4.mul(y, share), 16);
+  v128.store(CENTRE, f32x4.mul(z, share), 32);
 }
 
 // Beutler: q = 1/(r⁶ + core), u/ε = q (q − 2 s), u′/r = −12 ε (q − s)(q r²)²; s = 1 but on pair paths.
@@ -72,11 +80,14 @@ function prepare(x: usize, gradient: usize, N: i32): void {
 
 /**
  * U_t and, in a cleared gradient, ∂U_t/∂x. The Lennard-Jones loops leave out a factor of u (ε) and of
- * u′/r (−12 ε); a particle gets it, and its oscillator, when its last pair is done. `kind` and `n` are
- * literals, so each call compiles to its own loop without branches.
+ * u′/r (−12 ε); a particle gets it, and its oscillator, when its last pair is done, and where `clipped`,
+ * its gradient G becomes G/√(1 + |G|²/clip²). `kind`, `n` and `clipped` are literals, so each call
+ * compiles to its own loop without branches.
  */
 // @ts-ignore: decorator
-@inline function pairs(kind: i32, n: i32, x: usize, gradient: usize, N: i32): v128 {
+@inline function pairs(
+  kind: i32, n: i32, clipped: bool, x: usize, gradient: usize, N: i32,
+): v128 {
   const stride: usize = n == 3 ? 48 : 32;
   const distance = gradient - x;
   const end = x + <usize>N * stride;
@@ -177,9 +188,23 @@ function prepare(x: usize, gradient: usize, N: i32): void {
       const dz = f32x4.sub(zi, v128.load(CENTRE, 32));
       const scale = constant(4);
       const spring = constant(5);
-      v128.store(gi, fma(scale, gx, f32x4.mul(spring, dx)));
-      v128.store(gi, fma(scale, gy, f32x4.mul(spring, dy)), 16);
-      v128.store(gi, fma(scale, gz, f32x4.mul(spring, dz)), 32);
+      gx = fma(scale, gx, f32x4.mul(spring, dx));
+      gy = fma(scale, gy, f32x4.mul(spring, dy));
+      gz = fma(scale, gz, f32x4.mul(spring, dz));
+      if (clipped) {
+        const norm = fma(gz, gz, fma(gy, gy, f32x4.mul(gx, gx)));
+        const one = constant(6);
+        const factor = f32x4.div(one, f32x4.sqrt(fma(norm, constant(8), one)));
+        gx = f32x4.mul(gx, factor);
+        gy = f32x4.mul(gy, factor);
+        gz = f32x4.mul(gz, factor);
+        v128.store(SUM, f32x4.add(v128.load(SUM), gx));
+        v128.store(SUM, f32x4.add(v128.load(SUM, 16), gy), 16);
+        v128.store(SUM, f32x4.add(v128.load(SUM, 32), gz), 32);
+      }
+      v128.store(gi, gx);
+      v128.store(gi, gy, 16);
+      v128.store(gi, gz, 32);
       const squares = fma(dx, dx, fma(dy, dy, f32x4.mul(dz, dz)));
       energy = f32x4.add(energy, fma(constant(3), own, f32x4.mul(constant(7), squares)));
     }
@@ -188,16 +213,19 @@ function prepare(x: usize, gradient: usize, N: i32): void {
 }
 
 function doubleWell2(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(DOUBLE_WELL, 2, x, gradient, N);
+  return pairs(DOUBLE_WELL, 2, false, x, gradient, N);
 }
 function doubleWell3(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(DOUBLE_WELL, 3, x, gradient, N);
+  return pairs(DOUBLE_WELL, 3, false, x, gradient, N);
 }
 function shifted3(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(SHIFTED, 3, x, gradient, N);
+  return pairs(SHIFTED, 3, false, x, gradient, N);
 }
 function beutler3(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(BEUTLER, 3, x, gradient, N);
+  return pairs(BEUTLER, 3, false, x, gradient, N);
+}
+function beutler3Clipped(x: usize, gradient: usize, N: i32): v128 {
+  return pairs(BEUTLER, 3, true, x, gradient, N);
 }
 
 /** U_t of one block; overwrites gradient (N·n f32x4) with ∂U_t/∂x. `parameters`: f32[]. */
@@ -249,6 +277,43 @@ export function pairEnergies(
  * pair path's level; overwrites gradient. `parameters`: f32[4], ε, s, a, k.
  */
 export function softLennardJones(parameters: usize, x: usize, gradient: usize, N: i32): v128 {
+  prepare(x, gradient, N);
+  return preparedLennardJones(parameters, x, gradient, N);
+}
+
+/** The same where the gradient is clear and `setCentre` was called: whoever moved x did both on the way. */
+// @ts-ignore: decorator
+@inline export function preparedLennardJones(
+  parameters: usize, x: usize, gradient: usize, N: i32,
+): v128 {
+  setLevel(parameters);
+  return beutler3(x, gradient, N);
+}
+
+/**
+ * preparedLennardJones with clipped gradients, each G_i → G_i/√(1 + |G_i|²/clip²); their mean, which
+ * clipping leaves, goes to `mean` (3 f32x4) and is still to be subtracted.
+ */
+// @ts-ignore: decorator
+@inline export function clippedLennardJones(
+  parameters: usize, clip: f32, x: usize, gradient: usize, N: i32, mean: usize,
+): v128 {
+  setLevel(parameters);
+  setConstant(8, 1 / (clip * clip));
+  const zero = f32x4.splat(0);
+  v128.store(SUM, zero);
+  v128.store(SUM, zero, 16);
+  v128.store(SUM, zero, 32);
+  const energy = beutler3Clipped(x, gradient, N);
+  const share = f32x4.splat(<f32>(1.0 / <f64>N));
+  v128.store(mean, f32x4.mul(share, v128.load(SUM)));
+  v128.store(mean, f32x4.mul(share, v128.load(SUM, 16)), 16);
+  v128.store(mean, f32x4.mul(share, v128.load(SUM, 32)), 32);
+  return energy;
+}
+
+// @ts-ignore: decorator
+@inline function setLevel(parameters: usize): void {
   const epsilon = load<f32>(parameters);
   const k = load<f32>(parameters, 12);
   setConstant(0, load<f32>(parameters, 8));
@@ -258,8 +323,6 @@ export function softLennardJones(parameters: usize, x: usize, gradient: usize, N
   setConstant(5, k);
   setConstant(6, 1);
   setConstant(7, 0.5 * k);
-  prepare(x, gradient, N);
-  return beutler3(x, gradient, N);
 }
 
 /** pairEnergies of `blocks` consecutive blocks; energies: `blocks` f32x4. */

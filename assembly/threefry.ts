@@ -1,71 +1,151 @@
 // Counter-based random numbers, four samples side by side: the words and normals of
 // src/math/random.ts (threefry2x32, 20 rounds; Salmon et al., SC 2011). Words are equal bit for bit;
 // normals differ from the float64 reference by rounding only.
-import { exponent4, logOfParts4, mantissaMinusOne4, sincos4 } from "./math";
+// A block is one chain of dependent instructions; four of them run side by side.
+import { fma } from "./simd";
 
-// 0 one half, 1 2^-24, 2 one, 3 −1, 4 −2, 5 +2.
-const CONSTANTS = memory.data<f32>([0.5, 5.9604644775390625e-8, 1, -1, -2, 2], 16);
-const SINE = memory.data(16, 16);
-
-// @ts-ignore: decorator
-@inline function constant(k: usize): v128 {
-  return v128.load_splat<f32>(CONSTANTS + (k << 2));
-}
-
-// The running state; AssemblyScript functions return one value, these globals carry two.
-let word0: v128 = i32x4.splat(0);
-let word1: v128 = i32x4.splat(0);
+// Byte orders of the rotations of 32-bit lanes by 16 and by 24 bits.
+const ROTATE_16 = memory.data<u8>([2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13], 16);
+const ROTATE_24 = memory.data<u8>([1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12], 16);
+// The last four blocks, where not all of them are wanted.
+const TAIL = memory.data(4 * 32, 16);
 
 // @ts-ignore: decorator
 @inline function rotate(x: v128, r: i32): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    if (r == 16) return i8x16.relaxed_swizzle(x, v128.load(ROTATE_16));
+    if (r == 24) return i8x16.relaxed_swizzle(x, v128.load(ROTATE_24));
+  }
   return v128.or(i32x4.shl(x, r), i32x4.shr_u(x, 32 - r));
 }
 
-/** One block of threefry2x32-20: key (k0, k1), counter (c0 per lane, c1), into word0 and word1. */
+// What the key adds to x0 and x1 after each four rounds.
+const INJECTIONS = memory.data(5 * 32, 16);
+
+/** Sets the key (k0, k1). */
 // @ts-ignore: decorator
-@inline function threefry(k0: v128, k1: v128, k2: v128, c0: v128, c1: i32): void {
-  let x0 = i32x4.add(c0, k0);
-  let x1 = i32x4.add(i32x4.splat(c1), k1);
-  // Four rounds with the first or the second set of rotations, then a key injection; five times.
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 13), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 15), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 26), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 6), x0);
-  x0 = i32x4.add(x0, k1); x1 = i32x4.add(x1, i32x4.add(k2, i32x4.splat(1)));
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 17), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 29), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 16), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 24), x0);
-  x0 = i32x4.add(x0, k2); x1 = i32x4.add(x1, i32x4.add(k0, i32x4.splat(2)));
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 13), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 15), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 26), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 6), x0);
-  x0 = i32x4.add(x0, k0); x1 = i32x4.add(x1, i32x4.add(k1, i32x4.splat(3)));
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 17), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 29), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 16), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 24), x0);
-  x0 = i32x4.add(x0, k1); x1 = i32x4.add(x1, i32x4.add(k2, i32x4.splat(4)));
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 13), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 15), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 26), x0);
-  x0 = i32x4.add(x0, x1); x1 = v128.xor(rotate(x1, 6), x0);
-  word0 = i32x4.add(x0, k2);
-  word1 = i32x4.add(x1, i32x4.add(k0, i32x4.splat(5)));
+@inline function setKey(key0: u32, key1: u32): void {
+  const k0 = i32x4.splat(key0);
+  const k1 = i32x4.splat(key1);
+  const k2 = i32x4.splat(0x1BD11BDA ^ key0 ^ key1);
+  v128.store(INJECTIONS, k1);
+  v128.store(INJECTIONS, i32x4.add(k2, i32x4.splat(1)), 16);
+  v128.store(INJECTIONS, k2, 32);
+  v128.store(INJECTIONS, i32x4.add(k0, i32x4.splat(2)), 48);
+  v128.store(INJECTIONS, k0, 64);
+  v128.store(INJECTIONS, i32x4.add(k1, i32x4.splat(3)), 80);
+  v128.store(INJECTIONS, k1, 96);
+  v128.store(INJECTIONS, i32x4.add(k2, i32x4.splat(4)), 112);
+  v128.store(INJECTIONS, k2, 128);
+  v128.store(INJECTIONS, i32x4.add(k0, i32x4.splat(5)), 144);
+}
+
+/**
+ * Blocks of threefry2x32-20 with the key set, of counters (sample, counter), ..., (sample, counter + 3):
+ * eight vectors at `out`, the two words of one block after the other.
+ */
+// @ts-ignore: decorator
+@inline function fourBlocks(sample: v128, counter: i32, key0: u32, key1: u32, out: usize): void {
+  const k1 = i32x4.splat(key1);
+  let a0 = i32x4.add(sample, i32x4.splat(key0));
+  let a1 = i32x4.add(i32x4.splat(counter), k1);
+  let b0 = a0;
+  let b1 = i32x4.add(i32x4.splat(counter + 1), k1);
+  let c0 = a0;
+  let c1 = i32x4.add(i32x4.splat(counter + 2), k1);
+  let d0 = a0;
+  let d1 = i32x4.add(i32x4.splat(counter + 3), k1);
+  // Four rounds with the first or the second set of rotations, then a key injection. Written out, the
+  // compiler would put all rounds of one block before those of the next.
+  for (let group: usize = 0; group < 5; group++) {
+    if ((group & 1) == 0) {
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 13), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 15), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 26), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 6), a0);
+      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 13), b0);
+      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 15), b0);
+      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 26), b0);
+      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 6), b0);
+      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 13), c0);
+      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 15), c0);
+      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 26), c0);
+      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 6), c0);
+      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 13), d0);
+      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 15), d0);
+      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 26), d0);
+      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 6), d0);
+    } else {
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 17), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 29), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 16), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 24), a0);
+      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 17), b0);
+      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 29), b0);
+      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 16), b0);
+      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 24), b0);
+      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 17), c0);
+      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 29), c0);
+      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 16), c0);
+      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 24), c0);
+      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 17), d0);
+      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 29), d0);
+      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 16), d0);
+      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 24), d0);
+    }
+    const to0 = v128.load(INJECTIONS + (group << 5));
+    const to1 = v128.load(INJECTIONS + (group << 5), 16);
+    a0 = i32x4.add(a0, to0); a1 = i32x4.add(a1, to1);
+    b0 = i32x4.add(b0, to0); b1 = i32x4.add(b1, to1);
+    c0 = i32x4.add(c0, to0); c1 = i32x4.add(c1, to1);
+    d0 = i32x4.add(d0, to0); d1 = i32x4.add(d1, to1);
+  }
+  v128.store(out, a0);
+  v128.store(out, a1, 16);
+  v128.store(out, b0, 32);
+  v128.store(out, b1, 48);
+  v128.store(out, c0, 64);
+  v128.store(out, c1, 80);
+  v128.store(out, d0, 96);
+  v128.store(out, d1, 112);
+}
+
+/** One of them. */
+// @ts-ignore: decorator
+@inline function oneBlock(sample: v128, counter: i32, key0: u32, key1: u32, out: usize): void {
+  let a0 = i32x4.add(sample, i32x4.splat(key0));
+  let a1 = i32x4.add(i32x4.splat(counter), i32x4.splat(key1));
+  for (let group: usize = 0; group < 5; group++) {
+    if ((group & 1) == 0) {
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 13), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 15), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 26), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 6), a0);
+    } else {
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 17), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 29), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 16), a0);
+      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 24), a0);
+    }
+    a0 = i32x4.add(a0, v128.load(INJECTIONS + (group << 5)));
+    a1 = i32x4.add(a1, v128.load(INJECTIONS + (group << 5), 16));
+  }
+  v128.store(out, a0);
+  v128.store(out, a1, 16);
 }
 
 /** Words of `count` counters (sample, first + p): word 0 at out + 32·p, word 1 16 bytes on. */
 export function words(
   out: usize, count: i32, key0: u32, key1: u32, sample: v128, first: u32,
 ): void {
-  const k0 = i32x4.splat(key0);
-  const k1 = i32x4.splat(key1);
-  const k2 = i32x4.splat(0x1BD11BDA ^ key0 ^ key1);
-  for (let p = 0; p < count; p++) {
-    threefry(k0, k1, k2, sample, first + p);
-    v128.store(out, word0);
-    v128.store(out, word1, 16);
+  setKey(key0, key1);
+  for (; count >= 4; count -= 4) {
+    fourBlocks(sample, first, key0, key1, out);
+    first += 4;
+    out += 128;
+  }
+  for (; count > 0; count--) {
+    oneBlock(sample, first++, key0, key1, out);
     out += 32;
   }
 }
@@ -77,21 +157,80 @@ export function wordsAt(
   words(out, count, key0, key1, v128.load(samples), first);
 }
 
-// √(−2 log u) of the uniform u = ((word >>> 8) + ½)·2^-24. In f32 u itself would be rounded above
-// ½, which ruins log u near 1; the signed upper 24 bits v give u (v ≥ 0) or u − 1 (v < 0) exactly.
+// 0 2^-24, 1 2^-25, 2..10 (−2 log(1 + f) + 2f)/f² in f, highest power first, 11 −2, 12 −2 log 2, 13 one,
+// 14 three, 15..18 sin(πx/4)/(√2 x) in x², 19..22 cos(πx/4)/√2 in x²; minimax fits: relative error of
+// the logarithm 1e-8, absolute error of sine and cosine 2e-8.
+const NORMAL = memory.data<f32>([
+  5.9604644775390625e-8, 2.98023223876953125e-8,
+  0.15682199597358704, -0.2597891688346863, 0.2638666033744812, -0.2833090126514435,
+  0.3322697877883911, -0.4000589847564697, 0.5000280737876892, -0.6666661500930786, 0.9999998211860657,
+  -2, -1.3862943649291992, 1, 3,
+  -2.5370216462761164e-05, 0.001760607585310936, -0.05709559842944145, 0.5553603768348694,
+  -0.00022548256674781442, 0.0112075824290514, -0.21808888018131256, 0.7071067690849304,
+], 16);
+// 0 bits of √½, 1 mantissa mask, 2 bits of one, 3 sign, 4 one quarter of a turn, 5 bits of 2 with the
+// lowest bit set, 6 mantissa but for its lowest bit.
+const BITS = memory.data<u32>([
+  0x3f3504f3, 0x007fffff, 0x3f800000, 0x80000000, 0x40000000, 0x40000001, 0x007ffffe,
+], 16);
+
+// @ts-ignore: decorator
+@inline function normal(k: usize): v128 { return v128.load_splat<f32>(NORMAL + (k << 2)); }
+// @ts-ignore: decorator
+@inline function bits(k: usize): v128 { return v128.load_splat<u32>(BITS + (k << 2)); }
+
+// √(−2 log u) of the uniform u = ((word >>> 8) + ½)·2^-24. In f32 u itself is rounded above ½, which
+// would ruin log u near 1; the signed upper 24 bits give y = u or y = u − 1 exactly, and so what
+// rounding lost.
 // @ts-ignore: decorator
 @inline function radius(word: v128): v128 {
-  const v = i32x4.shr_s(word, 8);
-  const exact = f32x4.mul(f32x4.add(f32x4.convert_i32x4_s(v), constant(0)), constant(1));
-  const upper = f32x4.lt(exact, f32x4.splat(0));
-  const one = constant(2);
-  const u = v128.bitselect(f32x4.add(exact, one), exact, upper);
-  const e = exponent4(u);
-  // u − 1, or 2u − 1 = 2(u − 1) + 1 below √½: exact as well.
-  const doubled = f32x4.add(f32x4.mul(exact, constant(5)), one);
-  const fUpper = v128.bitselect(doubled, exact, f32x4.eq(e, constant(3)));
-  const f = v128.bitselect(fUpper, mantissaMinusOne4(u), upper);
-  return f32x4.sqrt(f32x4.mul(logOfParts4(f, e), constant(4)));
+  const y = fma(f32x4.convert_i32x4_s(i32x4.shr_s(word, 8)), normal(0), normal(1));
+  const one = v128.and(i32x4.shr_s(word, 31), bits(2));
+  const u = f32x4.add(y, one);
+  const lost = f32x4.sub(y, f32x4.sub(u, one));
+  const shifted = i32x4.sub(u, bits(0));
+  const e = f32x4.convert_i32x4_s(i32x4.shr_s(shifted, 23));
+  const mantissa = i32x4.add(v128.and(shifted, bits(1)), bits(0));
+  // Exact where e = 0; elsewhere f is large and what is lost does not matter.
+  const f = f32x4.add(f32x4.sub(mantissa, normal(13)), lost);
+  // Pairs of coefficients first: the shorter the chain, the more of these run side by side.
+  const f2 = f32x4.mul(f, f);
+  const upper = fma(fma(normal(3), f, normal(4)), f2, fma(normal(5), f, normal(6)));
+  const lower = fma(fma(normal(7), f, normal(8)), f2, fma(normal(9), f, normal(10)));
+  const f4 = f32x4.mul(f2, f2);
+  const p = fma(fma(normal(2), f4, upper), f4, lower);
+  return f32x4.sqrt(fma(p, f2, fma(e, normal(12), f32x4.mul(f, normal(11)))));
+}
+
+// The angle in turns is u = ((word >>> 8) + ½)·2^-24 = (2q + 1)/8 + x/8, quadrant q from the upper two
+// bits and x in (−1, 1) from the other 22 and the half: a mantissa of 23 bits. The cosine is
+// ±cos(πx/4)/√2 ∓ sin(πx/4)/√2, the sine ±sin ± cos, with the signs of the quadrant.
+// @ts-ignore: decorator
+@inline function inQuadrant(word: v128): v128 {
+  const y = v128.or(v128.and(i32x4.shr_u(word, 7), bits(6)), bits(5));
+  return f32x4.sub(y, normal(14));
+}
+
+/** Two normals of the words at `at` and `at` + 16, which they replace. */
+// @ts-ignore: decorator
+@inline function boxMuller(at: usize): void {
+  const word = v128.load(at, 16);
+  const rho = radius(v128.load(at));
+  const x = inQuadrant(word);
+  const x2 = f32x4.mul(x, x);
+  let s = fma(normal(15), x2, normal(16));
+  let c = fma(normal(19), x2, normal(20));
+  s = fma(s, x2, normal(17));
+  c = fma(c, x2, normal(21));
+  s = fma(s, x2, normal(18));
+  c = fma(c, x2, normal(22));
+  s = f32x4.mul(f32x4.mul(s, x), rho);
+  c = f32x4.mul(c, rho);
+  const sign = bits(3);
+  const lower = v128.and(word, sign);
+  const left = v128.and(i32x4.add(word, bits(4)), sign);
+  v128.store(at, f32x4.sub(v128.xor(c, left), v128.xor(s, lower)));
+  v128.store(at, f32x4.add(v128.xor(s, left), v128.xor(c, lower)), 16);
 }
 
 /**
@@ -101,22 +240,19 @@ export function wordsAt(
 export function normals(
   out: usize, count: i32, key0: u32, key1: u32, sample: v128, first: u32,
 ): void {
-  const k0 = i32x4.splat(key0);
-  const k1 = i32x4.splat(key1);
-  const k2 = i32x4.splat(0x1BD11BDA ^ key0 ^ key1);
-  for (let p = 0; 2 * p < count; p++) {
-    threefry(k0, k1, k2, sample, first + p);
-    const rho = radius(word0);
-    // The signed upper 24 bits are the angle in turns, less one turn above ½: the same angle.
-    const turn = f32x4.mul(
-      f32x4.add(f32x4.convert_i32x4_s(i32x4.shr_s(word1, 8)), constant(0)),
-      constant(1),
-    );
-    // The sine goes by way of SINE, so that an odd count writes nothing beyond its end.
-    sincos4(turn, out, SINE);
-    v128.store(out, f32x4.mul(v128.load(out), rho));
-    if (2 * p + 1 < count) v128.store(out, f32x4.mul(v128.load(SINE), rho), 16);
-    out += 32;
+  setKey(key0, key1);
+  let done = 0;
+  for (; done + 8 <= count; done += 8) {
+    fourBlocks(sample, first, key0, key1, out);
+    first += 4;
+    for (const end = out + 128; out < end; out += 32) boxMuller(out);
+  }
+  if (done == count) return;
+  fourBlocks(sample, first, key0, key1, TAIL);
+  const rest = count - done;
+  for (let p = 0; p < rest; p += 2) boxMuller(TAIL + (<usize>p << 4));
+  for (let a: usize = 0, end = <usize>rest << 4; a < end; a += 16) {
+    v128.store(out + a, v128.load(TAIL + a));
   }
 }
 

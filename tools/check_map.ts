@@ -61,6 +61,7 @@ const exclusions: Record<string, { reference?: string; conformance?: string }> =
   },
   math: { reference: "the oracle is Math.* and src/math/special.ts" },
   threefry: { reference: "the oracle is src/math/random.ts" },
+  population_weights: { reference: "the oracle is src/backends/smc.ts" },
   gemm: { reference: "the oracle is the definition, written out in its test" },
   egnn_backward: { reference: "second half of egnn", conformance: "in egnn_test.ts" },
   egnn_input: { reference: "part of egnn", conformance: "in controlled_diffusion_test.ts" },

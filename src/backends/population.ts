@@ -10,6 +10,18 @@
 import type { IslandMoves } from "./path_jobs.ts";
 import type { PathModel } from "../path/model.ts";
 
+/** Weights of a population after a level. */
+export interface LevelWeights {
+  /** log of the mean weight. */
+  readonly logMean: number;
+  /** ESS as a fraction. */
+  readonly ess: number;
+  /** Relative to the largest; a view that the population's next change may overwrite. */
+  readonly weights: Float64Array;
+  /** Weighted standard deviation of what the level added to the log-weights. */
+  readonly spread: number;
+}
+
 /** Samples first … first + count − 1 of a stream, moving together. */
 export interface Population {
   readonly count: number;
@@ -26,6 +38,11 @@ export interface Population {
   retreat(level: number): void;
   /** W with respect to exp(−U_k) at the point that `advance(k)` stopped at, float64. */
   logWeights(): Float64Array;
+  /**
+   * The weights of `logWeights`, once after each `advance`, for a backend that has them faster than
+   * smc.ts would.
+   */
+  weigh?(): LevelWeights;
   /**
    * Sample s becomes a copy of sample ancestors[s] with W = 0. Who has descendants is one itself:
    * ancestors[ancestors[s]] = ancestors[s].

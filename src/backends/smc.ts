@@ -9,7 +9,7 @@ import { levelCount } from "../path/model.ts";
 import { type IslandJob, type IslandResult, LANES, type PathCost } from "./backend.ts";
 import type { ExactParts } from "./exact.ts";
 import { pathCost } from "./paths.ts";
-import type { PathBackend } from "./population.ts";
+import type { LevelWeights, PathBackend } from "./population.ts";
 
 /** log of the mean weight, the ESS fraction, and the weights relative to the largest. */
 export function populationWeights(
@@ -60,20 +60,30 @@ export function incrementSpread(
   return Math.sqrt(variance / total);
 }
 
+/** The weights after a level that took the log-weights from `before` to `after`. */
+export function levelWeights(before: Float64Array, after: Float64Array): LevelWeights {
+  const now = populationWeights(after);
+  return { ...now, spread: incrementSpread(now.weights, before, after) };
+}
+
 /**
  * Systematic resampling: index i comes ⌊n w̃_i⌋ or ⌈n w̃_i⌉ times, n w̃_i on average. Survivors stay in
  * their places, further copies take those of the others, so that little has to be moved.
  */
 export function systematicAncestors(weights: Float64Array, offset: number): Int32Array {
   const n = weights.length;
-  const total = weights.reduce((a, w) => a + w, 0);
-  const last = weights.findLastIndex((w) => w > 0);
+  let total = 0;
+  for (let i = 0; i < n; i++) total += weights[i];
+  let last = n - 1;
+  while (last >= 0 && !(weights[last] > 0)) last--;
   const copies = new Int32Array(n);
-  let cumulative = weights[0];
-  for (let k = 0, i = 0; k < n; k++) {
-    const level = (k + offset) / n * total;
-    while (cumulative < level && i < last) cumulative += weights[++i];
-    copies[i]++;
+  let cumulative = 0;
+  for (let i = 0, taken = 0; i <= last; i++) {
+    cumulative += weights[i];
+    // As many as there are k < n with (k + offset)/n at most the cumulative weight.
+    const upTo = i < last ? Math.min(n, Math.floor(cumulative / total * n - offset) + 1) : n;
+    copies[i] = upTo - taken;
+    taken = upTo;
   }
   const ancestors = new Int32Array(n);
   for (let s = 0, from = 0; s < n; s++) {
@@ -164,11 +174,16 @@ export class IslandRecord {
    * population is to be resampled there. Throws RangeError when no sample keeps any weight.
    */
   weigh(level: number, logWeights: Float64Array): Int32Array | null {
-    const { threshold, island, population: n } = this.#job;
-    const now = populationWeights(logWeights);
+    const chosen = this.decide(level, levelWeights(this.#before, logWeights));
+    this.#before = chosen ? new Float64Array(logWeights.length) : logWeights;
+    return chosen;
+  }
+
+  /** The same from weights that the population found itself. */
+  decide(level: number, now: LevelWeights): Int32Array | null {
+    const { threshold, island } = this.#job;
     this.#ess[level] = now.ess;
-    this.#spread[level] = incrementSpread(now.weights, this.#before, logWeights);
-    this.#before = logWeights;
+    this.#spread[level] = now.spread;
     // One number a level, used or not, so that the threshold changes no later random number.
     const offset = this.#random.uniform();
     if (now.ess >= threshold || level === this.#levels - 1) return null;
@@ -176,7 +191,6 @@ export class IslandRecord {
       throw new RangeError(`island ${island}: no sample has any weight at level ${level}`);
     }
     const chosen = systematicAncestors(now.weights, offset);
-    this.#before = new Float64Array(n);
     this.#ancestors.set(Int32Array.from(chosen, (s) => this.#ancestors[s]));
     this.logZ += now.logMean;
     this.#resampled.push(level);
@@ -230,7 +244,10 @@ export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJo
   for (let level = 0; level < K; level++) {
     population.advance(level);
     if (acceptance.length) acceptance[level] = population.accepted / n;
-    const ancestors = record.weigh(level, population.logWeights());
+    const weights = population.weigh?.();
+    const ancestors = weights
+      ? record.decide(level, weights)
+      : record.weigh(level, population.logWeights());
     if (!ancestors) continue;
     population.resample(ancestors);
     if (job.moves) population.move(job.moves);

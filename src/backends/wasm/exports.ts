@@ -316,11 +316,21 @@ export interface KernelExports {
     scratch: number,
   ): void;
 
+  // population_weights.ts
+  populationWeights(
+    accumulated: number,
+    energies: number,
+    logWeights: number,
+    weights: number,
+    count: number,
+    out: number,
+  ): void;
+
   // path.ts: `job` is the address of a PathJob.
   pathScratchBytes(particles: number, dimension: number): number;
   pathVelocities(job: number, level: number): void;
   pathPrior(job: number, key0: number, key1: number, factor: number): void;
-  pathAdvance(job: number, level: number): void;
+  pathAdvance(job: number, level: number, last: number): void;
   pathMove(
     job: number,
     level: number,
@@ -330,6 +340,7 @@ export interface KernelExports {
     key0: number,
     key1: number,
   ): void;
+  pathResample(job: number, ancestors: number, count: number): void;
   pathComplete(job: number, level: number): void;
   pathRetreat(job: number, level: number): void;
   pathTryFlow(job: number, level: number, table: number, out: number): void;

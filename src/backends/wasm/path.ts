@@ -8,6 +8,7 @@ import type { IslandMoves } from "../path_jobs.ts";
 import type {
   ChainPopulation,
   Evaluation,
+  LevelWeights,
   PathBackend,
   PathEngine,
   Population,
@@ -281,10 +282,14 @@ class WasmPopulation implements Population {
   readonly #mark: number;
   readonly #x: number;
   readonly #v: number = 0;
-  readonly #kick: number = 0;
+  readonly #gains: number = 0;
   readonly #accumulated: number;
   readonly #energies: number;
   readonly #acceptance: number;
+  /** f64 each: log-weights at the last `weigh`, weights, and its sums. */
+  readonly #logWeights: number;
+  readonly #weights: number;
+  readonly #sums: number;
   readonly #adjusted: boolean;
   readonly #seed: number;
   #level = -1;
@@ -312,11 +317,14 @@ class WasmPopulation implements Population {
     this.#x = memory.alloc(bytes);
     if (!this.#adjusted) {
       this.#v = memory.alloc(bytes);
-      this.#kick = memory.alloc(bytes);
+      this.#gains = memory.alloc(4 * this.#padded);
     }
     this.#accumulated = memory.alloc(8 * this.#padded);
     this.#energies = memory.alloc(4 * this.#padded);
     this.#acceptance = memory.alloc(4 * this.#padded);
+    this.#logWeights = memory.alloc(8 * this.#padded);
+    this.#weights = memory.alloc(8 * this.#padded);
+    this.#sums = memory.alloc(8 * 5);
     this.address = memory.alloc(4 * JOB_FIELDS);
     const [key0, key1] = streamKey(seed, stream);
     memory.i32(this.address, JOB_FIELDS).set([
@@ -329,7 +337,7 @@ class WasmPopulation implements Population {
       first,
       this.#x,
       this.#v,
-      this.#kick,
+      this.#gains,
       this.#accumulated,
       this.#energies,
       this.#acceptance,
@@ -337,6 +345,7 @@ class WasmPopulation implements Population {
       path.refreshInterval ?? 1,
     ]);
     memory.f32(this.#acceptance, this.#padded).fill(0);
+    memory.f64(this.#logWeights, this.#padded).fill(0);
     if (!this.#adjusted) exports.pathVelocities(this.address, levelCount(path));
   }
 
@@ -359,9 +368,8 @@ class WasmPopulation implements Population {
   }
 
   advance(level: number): void {
-    if (this.#level >= 0) this.complete();
+    this.#kernels.exports.pathAdvance(this.address, level, this.#level);
     this.#level = level;
-    this.#kernels.exports.pathAdvance(this.address, level);
   }
 
   complete(): void {
@@ -381,17 +389,34 @@ class WasmPopulation implements Population {
     return weights;
   }
 
+  weigh(): LevelWeights {
+    const { exports, memory } = this.#kernels;
+    exports.populationWeights(
+      this.#accumulated,
+      this.#energies,
+      this.#logWeights,
+      this.#weights,
+      this.count,
+      this.#sums,
+    );
+    const [max, sum, squares, added, addedSquares] = memory.f64(this.#sums, 5);
+    const mean = added / sum;
+    return {
+      logMean: max + Math.log(sum / this.count),
+      ess: squares > 0 ? sum * sum / (this.count * squares) : 0,
+      weights: memory.f64(this.#weights, this.count),
+      spread: Math.sqrt(Math.max(0, addedSquares / sum - mean * mean)),
+    };
+  }
+
   resample(ancestors: Int32Array): void {
-    const { memory } = this.#kernels;
-    for (const at of this.#adjusted ? [this.#x] : [this.#x, this.#v, this.#kick]) {
-      gather(memory.f32(at, this.#padded * this.#size), ancestors, this.#size);
-    }
-    const energies = memory.f32(this.#energies, this.count);
-    const accumulated = memory.f64(this.#accumulated, this.count);
-    for (let s = 0; s < this.count; s++) {
-      energies[s] = energies[ancestors[s]];
-      accumulated[s] = energies[s];
-    }
+    const { exports, memory } = this.#kernels;
+    const mark = memory.mark();
+    const at = memory.alloc(4 * this.count);
+    memory.i32(at, this.count).set(ancestors);
+    exports.pathResample(this.address, at, this.count);
+    memory.f64(this.#logWeights, this.count).fill(0);
+    memory.release(mark);
   }
 
   move({ transitions, leapfrogs, stepFactor }: IslandMoves): void {
@@ -420,20 +445,6 @@ class WasmPopulation implements Population {
 
   dispose(): void {
     this.#kernels.memory.release(this.#mark);
-  }
-}
-
-/**
- * Sample s of a (blocks, size, LANES) array becomes a copy of sample ancestors[s], in place: who has
- * descendants keeps its own place (systematicAncestors).
- */
-function gather(values: Float32Array, ancestors: Int32Array, size: number): void {
-  for (let s = 0; s < ancestors.length; s++) {
-    const ancestor = ancestors[s];
-    if (ancestor === s) continue;
-    const to = (s - s % LANES) * size + s % LANES;
-    const from = (ancestor - ancestor % LANES) * size + ancestor % LANES;
-    for (let a = 0; a < size * LANES; a += LANES) values[to + a] = values[from + a];
   }
 }
 
