@@ -29,6 +29,11 @@ struct Job {
   row: u32,
   /** Place in `carry` and `results` of the first sample of `kept`. */
   column: u32,
+  /** Ticks of the network's pass that this dispatch does, tick_from ... tick_to − 1; all TICKS of them unless one
+   * visit is too long for one dispatch. */
+  tick_from: u32,
+  /** Tick it stops before. */
+  tick_to: u32,
   /** Always 0; see rolled(). */
   zero: u32,
 }
@@ -57,22 +62,36 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let T = job.steps;
   let ahead = job.forward == 1u;
   let sign = select(-1.0, 1.0, ahead);
-  for (var q = lid; q < SIZE; q += W) {
-    work[X + q] = carry[mine + q];
-    work[MOVE + q] = carry[mine + SIZE + q];
+  let begins = job.tick_from == 0u;
+  let ends = job.tick_to == TICKS;
+  if (begins) {
+    for (var q = lid; q < SIZE; q += W) {
+      work[X + q] = carry[mine + q];
+      work[MOVE + q] = carry[mine + SIZE + q];
+    }
   }
   var drawn = carry[mine + 2u * SIZE];
   sync();
   for (var visit = job.visit_from; visit < job.visit_to; visit++) {
     let at = select(T - visit, visit, ahead);
     let t = schedule[at];
-    let energy = annealed_force(at, T, lid);
-    if (PAIR_DRIFT) {
-      pair_velocity(X, VELOCITY, at, T, lid);
-      sync();
+    if (begins) {
+      let energy = annealed_force(at, T, lid);
+      if (lid == 0u) {
+        results[(T + at) * job.row + column] = energy;
+      }
+      if (PAIR_DRIFT) {
+        pair_velocity(X, VELOCITY, at, T, lid);
+        sync();
+      }
     }
     if (NETWORK) {
-      egnn_forward(X, t, NET, lid);
+      egnn_forward_ticks(X, t, NET, job.tick_from, job.tick_to, lid);
+    }
+    if (!ends) {
+      continue;
+    }
+    if (NETWORK) {
       network_outputs(lid);
     }
     if (visit > 0u) {
@@ -88,9 +107,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         // Forward z belongs to k⁺ and r to k⁻; backward the other way round.
         results[step * job.row + column] = sign * 0.5 * (drawn - returned);
       }
-    }
-    if (lid == 0u) {
-      results[(T + at) * job.row + column] = energy;
     }
     if (job.keep == 1u) {
       let place = (at * job.samples + sample) * SIZE;
@@ -125,9 +141,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       sync();
     }
   }
-  for (var q = lid; q < SIZE; q += W) {
-    carry[mine + q] = work[X + q];
-    carry[mine + SIZE + q] = work[MOVE + q];
+  if (ends) {
+    for (var q = lid; q < SIZE; q += W) {
+      carry[mine + q] = work[X + q];
+      carry[mine + SIZE + q] = work[MOVE + q];
+    }
   }
   if (lid == 0u) {
     carry[mine + 2u * SIZE] = drawn;

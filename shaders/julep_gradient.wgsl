@@ -25,6 +25,11 @@ struct Job {
   row: u32,
   /** Place there of the first sample of `kept`. */
   column: u32,
+  /** Ticks that this dispatch does of an item's 2·TICKS (the network forward, then backward); all of them unless
+   * one item is too long for one dispatch. */
+  tick_from: u32,
+  /** Tick it stops before. */
+  tick_to: u32,
   /** Always 0; see rolled(). */
   zero: u32,
 }
@@ -100,6 +105,33 @@ fn kernel_adjoint(sample: u32, step: u32, direction: f32, lid: u32) -> f32 {
   return step_kappa * slope * rate;
 }
 
+/** Adjoints of the network's outputs at the state, from both kernels, projected; rates of ε. */
+fn outputs_adjoint(column: u32, sample: u32, state: u32, kernels: u32, lid: u32) {
+  if (NETWORK) {
+    for (var q = lid; q < OUTPUTS; q += W) {
+      work[NET + q] = work[OUTPUT + q];
+      work[ADJOINT + q] = 0.0;
+    }
+    network_outputs(lid);
+  }
+  sync();
+  for (var side = 0u; side < rolled(2u); side++) {
+    if ((kernels & (1u << side)) == 0u) {
+      continue;
+    }
+    let rate = kernel_adjoint(sample, state - side, select(-1.0, 1.0, side == 0u), lid);
+    if (lid == 0u) {
+      rates[(side * job.steps + state - side) * job.row + column] = rate;
+    }
+  }
+  if (NETWORK) {
+    project_outputs(ADJOINT, lid);
+    if (MATRIX && !SIGNED && lid < C) {
+      work[ADJOINT + 2u * SIZE + N * C + lid] = 0.0;
+    }
+  }
+}
+
 @compute @workgroup_size(W)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   set_work_base(group.x);
@@ -114,41 +146,33 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let sample = column - job.column;
     let state = u32(coefficients[at + 1u]);
     let kernels = u32(coefficients[at + 2u]);
-    let place = (state * job.samples + sample) * SIZE;
-    let forces = (job.steps + 1u) * job.samples * SIZE;
-    for (var q = lid; q < SIZE; q += W) {
-      work[X + q] = kept[place + q];
-      work[FORCE + q] = kept[forces + place + q];
+    if (job.tick_from == 0u) {
+      let place = (state * job.samples + sample) * SIZE;
+      let forces = (job.steps + 1u) * job.samples * SIZE;
+      for (var q = lid; q < SIZE; q += W) {
+        work[X + q] = kept[place + q];
+        work[FORCE + q] = kept[forces + place + q];
+      }
+      if (PAIR_DRIFT) {
+        sync();
+        pair_velocity(X, VELOCITY, state, job.steps, lid);
+      }
     }
     let t = schedule[state];
-    if (PAIR_DRIFT) {
-      sync();
-      pair_velocity(X, VELOCITY, state, job.steps, lid);
+    if (NETWORK && job.tick_from < TICKS) {
+      egnn_forward_ticks(X, t, OUTPUT, job.tick_from, min(job.tick_to, TICKS), lid);
+    }
+    if (job.tick_to <= TICKS) {
+      continue;
+    }
+    if (job.tick_from <= TICKS) {
+      outputs_adjoint(column, sample, state, kernels, lid);
     }
     if (NETWORK) {
-      egnn_forward(X, t, OUTPUT, lid);
-      for (var q = lid; q < OUTPUTS; q += W) {
-        work[NET + q] = work[OUTPUT + q];
-        work[ADJOINT + q] = 0.0;
-      }
-      network_outputs(lid);
-    }
-    sync();
-    for (var side = 0u; side < rolled(2u); side++) {
-      if ((kernels & (1u << side)) == 0u) {
-        continue;
-      }
-      let rate = kernel_adjoint(sample, state - side, select(-1.0, 1.0, side == 0u), lid);
-      if (lid == 0u) {
-        rates[(side * job.steps + state - side) * job.row + column] = rate;
-      }
-    }
-    if (NETWORK) {
-      project_outputs(ADJOINT, lid);
-      if (MATRIX && !SIGNED && lid < C) {
-        work[ADJOINT + 2u * SIZE + N * C + lid] = 0.0;
-      }
-      egnn_backward(X, t, ADJOINT, OUTPUT, group.x * job.slot_size, lid);
+      egnn_backward_ticks(
+        X, t, ADJOINT, OUTPUT, group.x * job.slot_size, max(job.tick_from, TICKS) - TICKS,
+        job.tick_to - TICKS, lid,
+      );
     }
     sync();
   }

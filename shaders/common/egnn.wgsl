@@ -10,6 +10,8 @@
 
 const EDGES: u32 = N * (N - 1u);
 const TILES: u32 = (EDGES + TE - 1u) / TE;
+/** Pieces of a pass, in its order: the tiles of all layers. */
+const TICKS: u32 = LAYERS * TILES;
 const NODE_FEATURES: u32 = 7u;
 /** Keeps distances differentiable where particles coincide; length². */
 const SMOOTHING: f32 = 1e-12;
@@ -187,7 +189,11 @@ fn edge_factors(layer: u32, lid: u32) {
  * the backward pass reads again stays in the scratch. Begins and ends with a barrier.
  */
 fn egnn_forward(x: u32, t: f32, out: u32, lid: u32) {
-  sync();
+  egnn_forward_ticks(x, t, out, 0u, TICKS, lid);
+}
+
+/** Before the first tick: the input layer, b and c at zero. */
+fn forward_begin(x: u32, t: f32, out: u32, lid: u32) {
   let origin = radius_origin(x);
   for (var q = lid; q < N * H; q += W) {
     let i = q / H;
@@ -202,97 +208,129 @@ fn egnn_forward(x: u32, t: f32, out: u32, lid: u32) {
     work[out + q] = 0.0;
   }
   sync();
-  for (var layer = 0u; layer < rolled(LAYERS); layer++) {
-    let base = layer_at(layer);
-    let node = node_at(layer);
-    for (var q = lid; q < N * H; q += W) {
-      work[node + q / H * 2u * H + H + q % H] = 0.0;
+}
+
+/** One tile: its messages to the particles' sums, and in the last layer to b and c. Ends with a barrier. */
+fn forward_tile(x: u32, layer: u32, tile: u32, out: u32, lid: u32) {
+  let node = node_at(layer);
+  tile_edges(x, tile, lid);
+  tile_messages(layer, lid);
+  let end = min((tile + 1u) * TE, EDGES);
+  let first = tile * TE / (N - 1u);
+  let rows = (end - 1u) / (N - 1u) - first + 1u;
+  for (var q = lid; q < rows * H; q += W) {
+    let i = first + q / H;
+    let k = q % H;
+    let to = node + i * 2u * H + H + k;
+    var sum = 0.0;
+    for (var e = max(i * (N - 1u), tile * TE); e < min((i + 1u) * (N - 1u), end); e++) {
+      let c = e - tile * TE;
+      sum += tile2[c / 4u * H + k][c % 4u];
     }
-    edge_factors(layer, lid);
-    for (var tile = 0u; tile < rolled(TILES); tile++) {
-      tile_edges(x, tile, lid);
-      tile_messages(layer, lid);
-      let end = min((tile + 1u) * TE, EDGES);
-      let first = tile * TE / (N - 1u);
-      let rows = (end - 1u) / (N - 1u) - first + 1u;
-      for (var q = lid; q < rows * H; q += W) {
-        let i = first + q / H;
-        let k = q % H;
-        let to = node + i * 2u * H + H + k;
-        var sum = 0.0;
-        for (var e = max(i * (N - 1u), tile * TE); e < min((i + 1u) * (N - 1u), end); e++) {
-          let c = e - tile * TE;
-          sum += tile2[c / 4u * H + k][c % 4u];
-        }
-        work[to] = fma(SHARE, sum, work[to]);
-      }
-      if (layer == LAYERS - 1u) {
-        for (var q = lid; q < 2u * TE; q += W) {
-          let e = q / 2u;
-          var sum = parameters[DRIFT_BIAS + q % 2u];
-          for (var k = 0u; k < rolled(H); k += 4u) {
-            let w = DRIFT_HEAD + q % 2u * H + k;
-            let m = e / 4u * H + k;
-            sum = fma(parameters[w], tile2[m][e % 4u], sum);
-            sum = fma(parameters[w + 1u], tile2[m + 1u][e % 4u], sum);
-            sum = fma(parameters[w + 2u], tile2[m + 2u][e % 4u], sum);
-            sum = fma(parameters[w + 3u], tile2[m + 3u][e % 4u], sum);
-          }
-          edge_w[e][q % 2u] = sum;
-        }
-        sync();
-        for (var q = lid; q < rows * 2u * DIM; q += W) {
-          let i = first + q / (2u * DIM);
-          let which = q / DIM % 2u;
-          let a = q % DIM;
-          let to = out + which * SIZE + i * DIM + a;
-          var sum = work[to];
-          for (var e = max(i * (N - 1u), tile * TE); e < min((i + 1u) * (N - 1u), end); e++) {
-            let c = e - tile * TE;
-            let d = work[x + i * DIM + a] - work[x + edge_j[c] * DIM + a];
-            sum += edge_w[c][which] * (d / (1.0 + edge_s[c]));
-          }
-          work[to] = sum;
-        }
-      }
-      sync();
-    }
-    let u = u_at(layer);
-    dense(
-      u, H, node, 2u * H, 2u * H, H, TRANSPOSED + base + NODE, base + NODE_BIAS, NONE, 0u, true, lid,
-    );
-    sync();
-    dense(
-      node_at(layer + 1u), 2u * H, u, H, H, H, TRANSPOSED + base + UPDATE, base + UPDATE_BIAS, node,
-      2u * H, false, lid,
-    );
-    sync();
+    work[to] = fma(SHARE, sum, work[to]);
   }
-  if (MATRIX) {
-    let last = node_at(LAYERS);
-    for (var q = lid; q < N * C; q += W) {
-      var sum = parameters[CHANNEL_BIAS + q % C];
-      for (var k = 0u; k < rolled(H); k++) {
-        sum = fma(parameters[CHANNEL + q % C * H + k], work[last + q / C * 2u * H + k], sum);
+  if (layer == LAYERS - 1u) {
+    for (var q = lid; q < 2u * TE; q += W) {
+      let e = q / 2u;
+      var sum = parameters[DRIFT_BIAS + q % 2u];
+      for (var k = 0u; k < rolled(H); k += 4u) {
+        let w = DRIFT_HEAD + q % 2u * H + k;
+        let m = e / 4u * H + k;
+        sum = fma(parameters[w], tile2[m][e % 4u], sum);
+        sum = fma(parameters[w + 1u], tile2[m + 1u][e % 4u], sum);
+        sum = fma(parameters[w + 2u], tile2[m + 2u][e % 4u], sum);
+        sum = fma(parameters[w + 3u], tile2[m + 3u][e % 4u], sum);
       }
-      work[out + 2u * SIZE + q] = tanh_f(sum);
-    }
-    // The mean of h, in place of the factor that is no longer needed.
-    for (var k = lid; k < H; k += W) {
-      var sum = 0.0;
-      for (var i = 0u; i < rolled(N); i++) {
-        sum += work[last + i * 2u * H + k];
-      }
-      work[PI + k] = sum / f32(N);
+      edge_w[e][q % 2u] = sum;
     }
     sync();
-    for (var c = lid; c < C; c += W) {
-      var sum = parameters[STRENGTH_BIAS + c];
-      for (var k = 0u; k < rolled(H); k++) {
-        sum = fma(parameters[STRENGTH + c * H + k], work[PI + k], sum);
+    for (var q = lid; q < rows * 2u * DIM; q += W) {
+      let i = first + q / (2u * DIM);
+      let which = q / DIM % 2u;
+      let a = q % DIM;
+      let to = out + which * SIZE + i * DIM + a;
+      var sum = work[to];
+      for (var e = max(i * (N - 1u), tile * TE); e < min((i + 1u) * (N - 1u), end); e++) {
+        let c = e - tile * TE;
+        let d = work[x + i * DIM + a] - work[x + edge_j[c] * DIM + a];
+        sum += edge_w[c][which] * (d / (1.0 + edge_s[c]));
       }
-      work[out + 2u * SIZE + N * C + c] = sum;
+      work[to] = sum;
     }
+  }
+  sync();
+}
+
+/** After a layer's last tile: the particles' own update. Ends with a barrier. */
+fn forward_update(layer: u32, lid: u32) {
+  let base = layer_at(layer);
+  let node = node_at(layer);
+  let u = u_at(layer);
+  dense(
+    u, H, node, 2u * H, 2u * H, H, TRANSPOSED + base + NODE, base + NODE_BIAS, NONE, 0u, true, lid,
+  );
+  sync();
+  dense(
+    node_at(layer + 1u), 2u * H, u, H, H, H, TRANSPOSED + base + UPDATE, base + UPDATE_BIAS, node,
+    2u * H, false, lid,
+  );
+  sync();
+}
+
+/** After the last tick: h and s. */
+fn forward_heads(out: u32, lid: u32) {
+  let last = node_at(LAYERS);
+  for (var q = lid; q < N * C; q += W) {
+    var sum = parameters[CHANNEL_BIAS + q % C];
+    for (var k = 0u; k < rolled(H); k++) {
+      sum = fma(parameters[CHANNEL + q % C * H + k], work[last + q / C * 2u * H + k], sum);
+    }
+    work[out + 2u * SIZE + q] = tanh_f(sum);
+  }
+  // The mean of h, in place of the factor that is no longer needed.
+  for (var k = lid; k < H; k += W) {
+    var sum = 0.0;
+    for (var i = 0u; i < rolled(N); i++) {
+      sum += work[last + i * 2u * H + k];
+    }
+    work[PI + k] = sum / f32(N);
+  }
+  sync();
+  for (var c = lid; c < C; c += W) {
+    var sum = parameters[STRENGTH_BIAS + c];
+    for (var k = 0u; k < rolled(H); k++) {
+      sum = fma(parameters[STRENGTH + c * H + k], work[PI + k], sum);
+    }
+    work[out + 2u * SIZE + N * C + c] = sum;
+  }
+}
+
+/**
+ * Ticks first ... last − 1 of egnn_forward: a device that cannot do all in one dispatch does them in several,
+ * the scratch standing in a buffer in between.
+ */
+fn egnn_forward_ticks(x: u32, t: f32, out: u32, first: u32, last: u32, lid: u32) {
+  sync();
+  if (first == 0u) {
+    forward_begin(x, t, out, lid);
+  }
+  for (var tick = first; tick < rolled(last); tick++) {
+    let layer = tick / TILES;
+    let tile = tick % TILES;
+    if (tile == 0u) {
+      let node = node_at(layer);
+      for (var q = lid; q < N * H; q += W) {
+        work[node + q / H * 2u * H + H + q % H] = 0.0;
+      }
+      edge_factors(layer, lid);
+    }
+    forward_tile(x, layer, tile, out, lid);
+    if (tile == TILES - 1u) {
+      forward_update(layer, lid);
+    }
+  }
+  if (MATRIX && last == TICKS) {
+    forward_heads(out, lid);
   }
   sync();
 }

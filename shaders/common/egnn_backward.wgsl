@@ -183,52 +183,52 @@ fn tile_backward(layer: u32, x: u32, adjoint: u32, tile: u32, slot: u32, lid: u3
  * overwritten; `out`: the outputs, as egnn_forward gave them before any projection changed h.
  */
 fn egnn_backward(x: u32, t: f32, adjoint: u32, out: u32, slot: u32, lid: u32) {
+  egnn_backward_ticks(x, t, adjoint, out, slot, 0u, TICKS, lid);
+}
+
+/** Before a layer's first tile: its update, u and [h, a] backward. Ends with a barrier. */
+fn backward_update(layer: u32, slot: u32, lid: u32) {
+  let base = layer_at(layer);
+  let node = node_at(layer);
+  let u = u_at(layer);
+  dense(DU, H, DH, H, H, H, base + UPDATE, NONE, NONE, 0u, false, lid);
+  add_outer(slot + base + UPDATE, DH, H, H, u, H, H, lid);
+  add_rows(slot + base + UPDATE_BIAS, DH, H, H, lid);
   sync();
-  if (MATRIX) {
-    matrix_heads_backward(adjoint, out, slot, lid);
-  } else {
-    for (var q = lid; q < N * H; q += W) {
-      work[DH + q] = 0.0;
-    }
+  for (var q = lid; q < N * H; q += W) {
+    let y = work[u + q];
+    work[DU + q] *= fma(-y, y, 1.0);
+    work[DI + q] = 0.0;
+    work[DJ + q] = 0.0;
   }
   sync();
-  for (var step = 0u; step < rolled(LAYERS); step++) {
-    let layer = LAYERS - 1u - step;
-    let base = layer_at(layer);
-    let node = node_at(layer);
-    let u = u_at(layer);
-    dense(DU, H, DH, H, H, H, base + UPDATE, NONE, NONE, 0u, false, lid);
-    add_outer(slot + base + UPDATE, DH, H, H, u, H, H, lid);
-    add_rows(slot + base + UPDATE_BIAS, DH, H, H, lid);
-    sync();
-    for (var q = lid; q < N * H; q += W) {
-      let y = work[u + q];
-      work[DU + q] *= fma(-y, y, 1.0);
-      work[DI + q] = 0.0;
-      work[DJ + q] = 0.0;
-    }
-    sync();
-    dense(DNODE, 2u * H, DU, H, H, 2u * H, base + NODE, NONE, NONE, 0u, false, lid);
-    add_outer(slot + base + NODE, DU, H, H, node, 2u * H, 2u * H, lid);
-    add_rows(slot + base + NODE_BIAS, DU, H, H, lid);
-    sync();
-    edge_factors(layer, lid);
-    for (var tile = 0u; tile < rolled(TILES); tile++) {
-      tile_backward(layer, x, adjoint, tile, slot, lid);
-    }
-    add_outer(slot + base + EDGE_I, DI, H, H, node, 2u * H, H, lid);
-    add_outer(slot + base + EDGE_J, DJ, H, H, node, 2u * H, H, lid);
-    add_rows(slot + base + EDGE_BIAS, DI, H, H, lid);
-    // h before the layer: passed on, through [h, a], and through the edges' two factors.
-    for (var q = lid; q < N * H; q += W) {
-      work[DH + q] += work[DNODE + q / H * 2u * H + q % H];
-    }
-    sync();
-    dense(DU, H, DI, H, H, H, base + EDGE_I, NONE, DH, H, false, lid);
-    sync();
-    dense(DH, H, DJ, H, H, H, base + EDGE_J, NONE, DU, H, false, lid);
-    sync();
+  dense(DNODE, 2u * H, DU, H, H, 2u * H, base + NODE, NONE, NONE, 0u, false, lid);
+  add_outer(slot + base + NODE, DU, H, H, node, 2u * H, 2u * H, lid);
+  add_rows(slot + base + NODE_BIAS, DU, H, H, lid);
+  sync();
+  edge_factors(layer, lid);
+}
+
+/** After a layer's last tile: the edges' factors, and h before the layer. Ends with a barrier. */
+fn backward_factors(layer: u32, slot: u32, lid: u32) {
+  let base = layer_at(layer);
+  let node = node_at(layer);
+  add_outer(slot + base + EDGE_I, DI, H, H, node, 2u * H, H, lid);
+  add_outer(slot + base + EDGE_J, DJ, H, H, node, 2u * H, H, lid);
+  add_rows(slot + base + EDGE_BIAS, DI, H, H, lid);
+  // h before the layer: passed on, through [h, a], and through the edges' two factors.
+  for (var q = lid; q < N * H; q += W) {
+    work[DH + q] += work[DNODE + q / H * 2u * H + q % H];
   }
+  sync();
+  dense(DU, H, DI, H, H, H, base + EDGE_I, NONE, DH, H, false, lid);
+  sync();
+  dense(DH, H, DJ, H, H, H, base + EDGE_J, NONE, DU, H, false, lid);
+  sync();
+}
+
+/** After the last tick: the input layer. */
+fn backward_input(x: u32, t: f32, slot: u32, lid: u32) {
   let origin = radius_origin(x);
   for (var q = lid; q < H * NODE_FEATURES; q += W) {
     var sum = 0.0;
@@ -239,5 +239,36 @@ fn egnn_backward(x: u32, t: f32, adjoint: u32, out: u32, slot: u32, lid: u32) {
     slots[slot + INPUT + q] += sum;
   }
   add_rows(slot + INPUT_BIAS, DH, H, H, lid);
+}
+
+/** Ticks first ... last − 1 of egnn_backward, the last layer's first; as egnn_forward_ticks. */
+fn egnn_backward_ticks(
+  x: u32, t: f32, adjoint: u32, out: u32, slot: u32, first: u32, last: u32, lid: u32,
+) {
+  sync();
+  if (first == 0u) {
+    if (MATRIX) {
+      matrix_heads_backward(adjoint, out, slot, lid);
+    } else {
+      for (var q = lid; q < N * H; q += W) {
+        work[DH + q] = 0.0;
+      }
+    }
+    sync();
+  }
+  for (var tick = first; tick < rolled(last); tick++) {
+    let layer = LAYERS - 1u - tick / TILES;
+    let tile = tick % TILES;
+    if (tile == 0u) {
+      backward_update(layer, slot, lid);
+    }
+    tile_backward(layer, x, adjoint, tile, slot, lid);
+    if (tile == TILES - 1u) {
+      backward_factors(layer, slot, lid);
+    }
+  }
+  if (last == TICKS) {
+    backward_input(x, t, slot, lid);
+  }
   sync();
 }

@@ -49,6 +49,9 @@ function forward(steps: number, count: number, keep = false, first = 0): Traject
   return { seed: 5, first, count, times: uniformTimes(steps), direction: "forward", keep };
 }
 
+/** Its paths are too short for weights. */
+const GRADIENT_ALONE = "lj55, the preset's network";
+
 const cases: [string, RunConfig, number, number][] = [
   ["dw4, 100 steps", dw4(), 100, 12],
   ["dw4, anchor gauge", dw4((c) => c.julep.gauge = "anchor"), 30, 8],
@@ -65,6 +68,9 @@ const cases: [string, RunConfig, number, number][] = [
     5,
   ],
   ["lj13, its own path and a pair drift, 100 steps", lj13(), 100, 4],
+  // On llvmpipe a state's gradient is more than one dispatch may do. So few steps end among collisions:
+  // their weights say nothing, their gradient is as good as any.
+  [GRADIENT_ALONE, preset("lj55"), 4, 2],
   [
     "lj13, the system's soft core",
     lj13((c) => {
@@ -125,7 +131,8 @@ for (const [name, config, steps, count] of cases) {
   };
   const gradient = once(async () => reference.trajectoryGradient(await gradientJob(reference)));
 
-  eachBackend(`julep: log-weights within 1e-3 of the reference, ${name}`, async (executor) => {
+  const weights = name === GRADIENT_ALONE ? () => {} : eachBackend;
+  weights(`julep: log-weights within 1e-3 of the reference, ${name}`, async (executor) => {
     await executor.prepare(setUp);
     const expected = paths();
     const got = await executor.trajectories(forward(steps, count));
@@ -145,7 +152,7 @@ for (const [name, config, steps, count] of cases) {
     assert.ok(compared >= count / 2, "most paths are finite");
   });
 
-  eachBackend(
+  weights(
     `julep: backward log-weights within 1e-3 of the reference, ${name}`,
     async (executor) => {
       await executor.prepare(setUp);
@@ -169,7 +176,7 @@ for (const [name, config, steps, count] of cases) {
     }
   });
 
-  eachBackend(
+  weights(
     `julep: activations held for the gradient change no bit, ${name}`,
     async (executor) => {
       await executor.prepare(setUp);

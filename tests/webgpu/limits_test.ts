@@ -66,6 +66,8 @@ const variants: Record<string, WebGpuOptions> = {
   "all limits": {},
   "the default limits": { defaultLimits: true },
   // Not all samples' states fit into one batch, nor all workgroups' gradients.
+  // Neither a state of a trajectory nor one of the gradient fits into one dispatch.
+  "loops of 1000 turns": { turns: 1000 },
   "bindings of 24 KiB": { defaultLimits: true, largestBinding: 24 * 1024 },
 };
 
@@ -119,4 +121,38 @@ gpuTest("annealing paths and chains are the same within any limits", async () =>
     assert.deepEqual(chains.positions, first.chains.positions, name);
     assert.deepEqual(chains.acceptance, first.chains.acceptance, name);
   }
+});
+
+gpuTest("a state cut into many dispatches has the bits of one that is not", async () => {
+  const config = preset("lj13");
+  Object.assign(config.julep.network, { layers: 2, hidden: 16 });
+  config.julep.path!.pairDrift = false;
+  const results = [];
+  // Its tiles of edges: three in each of two layers.
+  for (const turns of [undefined, 1500]) {
+    const executor = await WebGpuExecutor.create({ turns });
+    const system = createSystem(config.system);
+    const julep = initialiseJulep(system, config.julep, 4);
+    const random = new RandomStream(11, Stream.test, 0);
+    await executor.prepare({
+      system: config.system,
+      mint: initialiseMint(system, config.mint, 4),
+      julep: { ...julep, parameters: julep.parameters.map((p) => p + 0.02 * random.normal()) },
+    });
+    const job: TrajectoryJob = { ...path, count: 5, times: uniformTimes(4) };
+    const paths = await executor.trajectories(job);
+    const coefficients = Float64Array.from({ length: 20 }, () => random.normal());
+    const gradient = await executor.trajectoryGradient({
+      ...job,
+      states: paths.states!,
+      forces: paths.forces!,
+      coefficients,
+      stepCoefficients: coefficients,
+      windows: Int32Array.of(0, 4, 1, 2),
+    });
+    results.push({ weights: paths.logWeights, gradient });
+    executor.dispose();
+  }
+  assert.ok(Math.hypot(...results[0].gradient.parameters) > 0);
+  assert.deepEqual(results[1], results[0]);
 });

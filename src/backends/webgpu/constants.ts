@@ -61,7 +61,7 @@ function float(value: number): string {
 }
 
 /** Edges of a tile: at most a thousand numbers for each of the two tiles, four edges at least. */
-function tileEdges(particles: number, hidden: number): number {
+export function tileEdges(particles: number, hidden: number): number {
   const edges = Math.ceil(particles * (particles - 1) / 4) * 4;
   return Math.min(edges, Math.max(4, Math.floor(1024 / hidden / 4) * 4), 64);
 }

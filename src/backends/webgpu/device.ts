@@ -14,6 +14,8 @@ export interface DeviceOptions {
   readonly defaultLimits?: boolean;
   /** Bytes of a binding at most, as on a device with less. */
   readonly largestBinding?: number;
+  /** Turns of loops that a thread may take in one dispatch, as on a device that stops them. */
+  readonly turns?: number;
   /** Changes the text of a kernel before it is compiled: for tests of the tests. */
   readonly mutate?: (kernel: string, code: string) => string;
 }
@@ -25,6 +27,9 @@ export interface Kernel {
   readonly layout: GPUBindGroupLayout;
   readonly bindings: readonly ShaderBinding[];
 }
+
+/** Turns of loops in one dispatch at most, below the 65535 of llvmpipe. */
+const TURNS_IN_SOFTWARE = 50000;
 
 /** One dispatch. */
 export interface Dispatch {
@@ -68,6 +73,8 @@ export class GpuDevice {
   readonly #buffers = new Map<string, GPUBuffer>();
   readonly #mutate: DeviceOptions["mutate"];
   readonly #most: number;
+  /** Turns of loops that a thread may take in one dispatch. */
+  readonly turns: number;
   #lost: string | null = null;
   #fault: string | null = null;
   #destroyed = false;
@@ -77,6 +84,7 @@ export class GpuDevice {
     this.facts = facts;
     this.#mutate = options.mutate;
     this.#most = options.largestBinding ?? Infinity;
+    this.turns = options.turns ?? (facts.software ? TURNS_IN_SOFTWARE : Infinity);
     device.lost.then(({ reason, message }) => {
       this.#lost = `${reason || "unknown"}${message ? `: ${message}` : ""}`;
     });

@@ -1,40 +1,64 @@
 /** What a state costs, so that dispatches of shaders/julep*.wgsl stay within what devices bear. */
 import type { GpuTransport } from "./julep_record.ts";
+import { tileEdges } from "./constants.ts";
+import { EGNN_SHAPE_WITHOUT_NETWORK } from "./egnn.ts";
 import { priorLayout } from "./orbit_vmf.ts";
 
 /** Floating-point operations of one dispatch at most, so that no driver takes it for hung. */
 export const WORK_OF_A_DISPATCH = 2e10;
 
-/** Turns of loops in one dispatch at most, below the 65535 of llvmpipe. */
-export const TURNS_OF_A_DISPATCH = 50000;
+/** Turns that a thread's loops take, rather too many; measured on llvmpipe: 0.7 of it. */
+export interface Turns {
+  /** At a state, beside the network. */
+  readonly base: number;
+  /** In a layer, beside its tiles. */
+  readonly layer: number;
+  /** In a tile of edges. */
+  readonly tile: number;
+  /** Tiles of all layers in one pass: TICKS in shaders/common/egnn.wgsl. */
+  readonly ticks: number;
+  readonly layers: number;
+}
 
-/** Turns that a thread's loops take at one state, rather too many; measured on llvmpipe: 0.7 of it. */
-export function turnsOfState(
+/** Of one pass over the network with W threads: forward, or backward. */
+export function turnsOf(
   { system, mint, julep }: GpuTransport,
   W: number,
   backward: boolean,
-): number {
+): Turns {
   const { particles: N, dimension: n } = system;
   const times = (items: number) => Math.ceil(items / W);
   const terms = mint.components * priorLayout(mint).labellings;
   const orbit = 4 * N + (n === 3 ? 60 : 0);
   const prior = backward ? 0 : times(terms) * orbit + terms / N * times(N * N) * orbit;
   const base = prior + 8 * N * times(N) + 400;
-  const net = julep.network;
-  if (!net) return base;
-  const H = net.hidden;
-  const TE = Math.min(64, Math.max(4, Math.floor(256 / H) * 4));
+  const { layers, hidden: H } = julep.network ?? EGNN_SHAPE_WITHOUT_NETWORK;
+  const TE = tileEdges(N, H);
+  const tiles = Math.ceil(N * (N - 1) / TE);
+  const ticks = layers * tiles;
+  if (!julep.network) return { base: 1.4 * base, layer: 0, tile: 0, ticks, layers };
   const product = times(TE / 4 * H) * (H / 4 + 3);
   const rows = Math.ceil(TE / (N - 1)) + 1;
-  const tiles = Math.ceil(N * (N - 1) / TE);
   const dense = times(N / 4 * H) * (H / 4 + 4);
-  let tile = product + times(rows * H) * N + 12;
+  let tile = product + times(rows * H) * Math.min(N, TE) + 12;
   let layer = 5 * dense;
   if (backward) {
-    tile += 2 * product + times(H * H) * (TE / 4 + 2) + times(2 * H) * (2 * TE + 4);
-    layer = 16 * dense + 5 * times(H * H) * (N / 4 + 3) + 3 * times(H) * N;
+    tile = 2 * product + times(H * H) * (TE / 4 + 2) + times(2 * H) * (2 * TE + 4) + 12;
+    layer = 12 * dense + 5 * times(H * H) * (N / 4 + 3) + 3 * times(H) * N;
   }
-  return 1.4 * (base + net.layers * (tiles * tile + layer));
+  return { base: 1.4 * base, layer: 1.4 * layer, tile: 1.4 * tile, ticks, layers };
+}
+
+/** Turns of a whole pass. */
+export function turnsOfPass({ base, layer, tile, ticks, layers }: Turns): number {
+  return base + layers * layer + ticks * tile;
+}
+
+/** Ticks that one dispatch does where a pass is too much for it. */
+export function ticksAtOnce({ base, layer, tile, ticks, layers }: Turns, most: number): number {
+  // Ticks that follow one another begin and end a layer now and then, and one more for the odd ends.
+  const each = tile + layer * layers / ticks;
+  return Math.max(1, Math.floor((most - base - 2 * layer) / each));
 }
 
 /** Operations of force and network at one state, roughly. */

@@ -11,11 +11,12 @@ import type { Dispatch } from "./device.ts";
 import { GpuError } from "./errors.ts";
 import {
   costOfState,
-  TURNS_OF_A_DISPATCH,
-  turnsOfState,
+  ticksAtOnce,
+  turnsOf,
+  turnsOfPass,
   WORK_OF_A_DISPATCH,
 } from "./julep_cost.ts";
-import type { GpuKernels, PreparedKernel } from "./kernels.ts";
+import type { GpuKernels } from "./kernels.ts";
 
 /** What trajectories need of a problem, ready for the device. */
 export interface GpuTransport {
@@ -91,9 +92,29 @@ export class JulepRecorder {
     this.slotSize = Math.max(transport.julep.parameters.length, 1);
   }
 
-  #prepare(name: "julep" | "julep_gradient"): Promise<PreparedKernel> {
-    const purpose = name === "julep" ? "trajectories" : "gradient";
-    return this.kernels.prepare(name, problemConstants({ ...this.transport, purpose }));
+  /** The kernel, and how its work is cut into dispatches. */
+  async #prepare(name: "julep" | "julep_gradient") {
+    const backward = name === "julep_gradient";
+    const purpose = backward ? "gradient" : "trajectories";
+    const constants = problemConstants({ ...this.transport, purpose });
+    const passes = [false, true].slice(0, backward ? 2 : 1)
+      .map((back) => turnsOf(this.transport, constants.threads, back));
+    const { ticks } = passes[0];
+    const most = this.kernels.device.turns;
+    const turns = passes.reduce((sum, pass) => sum + turnsOfPass(pass), 0);
+    /** Ticks of a dispatch, where one state is too much; else all of them. */
+    const slices: [number, number][] = [];
+    if (turns <= most) slices.push([0, passes.length * ticks]);
+    else {
+      passes.forEach((pass, k) => {
+        const step = ticksAtOnce(pass, most);
+        for (let from = 0; from < ticks; from += step) {
+          slices.push([k * ticks + from, k * ticks + Math.min(from + step, ticks)]);
+        }
+      });
+    }
+    const prepared = await this.kernels.prepare(name, constants, slices.length > 1);
+    return { prepared, slices, statesInTurns: Math.max(1, Math.floor(most / turns)) };
   }
 
   label(what: string, count: number, steps: number): string {
@@ -121,20 +142,6 @@ export class JulepRecorder {
     return Math.max(LANES, Math.floor(most / LANES) * LANES);
   }
 
-  /**
-   * States that one dispatch takes, one after another: bounded in time, and on llvmpipe in turns of
-   * loops.
-   *
-   * @param operations of one state in all workgroups
-   */
-  #statesAtOnce({ constants }: PreparedKernel, operations: number, backward: boolean): number {
-    const inTime = WORK_OF_A_DISPATCH / operations;
-    const inTurns = this.kernels.device.facts.software
-      ? TURNS_OF_A_DISPATCH / turnsOfState(this.transport, constants.threads, backward)
-      : Infinity;
-    return Math.max(1, Math.floor(Math.min(inTime, inTurns)));
-  }
-
   /** Start of `carry` for samples at `start` (count, N·n). */
   carryOf(start: Float32Array, count: number): Float32Array<ArrayBuffer> {
     const { size, carryLength } = this;
@@ -149,7 +156,7 @@ export class JulepRecorder {
   async trajectories(plan: TrajectoryPlan, buffers: TrajectoryBuffers): Promise<Dispatch[]> {
     const { count, column, row, steps: T, forward, key, first, keep } = plan;
     const { kernels } = this;
-    const prepared = await this.#prepare("julep");
+    const { prepared, slices, statesInTurns } = await this.#prepare("julep");
     const most = Math.min(count, kernels.groupsAtOnce(prepared));
     const bound = kernels.withScratch(prepared, [
       buffers.parameters,
@@ -159,28 +166,32 @@ export class JulepRecorder {
       buffers.results,
       buffers.kept,
     ], most);
-    const visits = this.#statesAtOnce(prepared, costOfState(this.transport) * most, false);
+    const visits = statesInTime(costOfState(this.transport) * most, statesInTurns);
     const dispatches: Dispatch[] = [];
     for (let offset = 0; offset < count; offset += most) {
+      const groups = Math.min(most, count - offset);
       for (let from = 0; from <= T; from += visits) {
-        const job = Uint32Array.of(
-          first + offset,
-          count,
-          offset,
-          T,
-          from,
-          Math.min(from + visits, T + 1),
-          forward ? 1 : 0,
-          keep ? 1 : 0,
-          key[0],
-          key[1],
-          Math.ceil(this.size / 2),
-          row,
-          column,
-          0,
-        ).buffer;
-        const groups = Math.min(most, count - offset);
-        dispatches.push({ kernel: prepared.kernel, job, buffers: bound, groups });
+        for (const [tickFrom, tickTo] of slices) {
+          const job = Uint32Array.of(
+            first + offset,
+            count,
+            offset,
+            T,
+            from,
+            Math.min(from + visits, T + 1),
+            forward ? 1 : 0,
+            keep ? 1 : 0,
+            key[0],
+            key[1],
+            Math.ceil(this.size / 2),
+            row,
+            column,
+            tickFrom,
+            tickTo,
+            0,
+          ).buffer;
+          dispatches.push({ kernel: prepared.kernel, job, buffers: bound, groups });
+        }
       }
     }
     return dispatches;
@@ -189,7 +200,7 @@ export class JulepRecorder {
   /** How many workgroups share `items`. */
   async shares(items: number): Promise<Shares> {
     const { kernels } = this;
-    const prepared = await this.#prepare("julep_gradient");
+    const { prepared } = await this.#prepare("julep_gradient");
     const most = Math.min(
       kernels.slotCount(items, this.slotSize),
       kernels.groupsAtOnce(prepared),
@@ -203,7 +214,7 @@ export class JulepRecorder {
     const { count, column, row, steps: T, firstItem, items } = plan;
     if (items === 0) return [];
     const { kernels } = this;
-    const prepared = await this.#prepare("julep_gradient");
+    const { prepared, slices, statesInTurns } = await this.#prepare("julep_gradient");
     const { groups, perGroup } = await this.shares(items);
     const bound = kernels.withScratch(prepared, [
       buffers.parameters,
@@ -213,26 +224,35 @@ export class JulepRecorder {
       buffers.slots,
       buffers.rates,
     ], groups);
-    const atOnce = this.#statesAtOnce(prepared, 4 * costOfState(this.transport) * groups, true);
+    const atOnce = statesInTime(4 * costOfState(this.transport) * groups, statesInTurns);
     const dispatches: Dispatch[] = [];
     for (let from = 0; from < perGroup; from += atOnce) {
-      const job = Uint32Array.of(
-        count,
-        T,
-        firstItem + items,
-        firstItem,
-        perGroup,
-        from,
-        Math.min(from + atOnce, perGroup),
-        this.slotSize,
-        row,
-        column,
-        0,
-      ).buffer;
-      dispatches.push({ kernel: prepared.kernel, job, buffers: bound, groups });
+      for (const [tickFrom, tickTo] of slices) {
+        const job = Uint32Array.of(
+          count,
+          T,
+          firstItem + items,
+          firstItem,
+          perGroup,
+          from,
+          Math.min(from + atOnce, perGroup),
+          this.slotSize,
+          row,
+          column,
+          tickFrom,
+          tickTo,
+          0,
+        ).buffer;
+        dispatches.push({ kernel: prepared.kernel, job, buffers: bound, groups });
+      }
     }
     return dispatches;
   }
+}
+
+/** States of one dispatch: as many as turns of loops allow, and no more than a driver waits for. */
+function statesInTime(operations: number, statesInTurns: number): number {
+  return Math.max(1, Math.min(statesInTurns, Math.floor(WORK_OF_A_DISPATCH / operations)));
 }
 
 /** Sample, state, and which kernels act there, for every state inside the samples' windows. */

@@ -33,8 +33,16 @@ export class GpuKernels {
     return Math.max(1, Math.min(items, 512, Math.floor(bytes / 4 / slotSize)));
   }
 
-  /** Compiles a kernel for constants; its scratch goes to workgroup memory where there is room. */
-  async prepare<C extends Constants>(name: string, constants: C): Promise<PreparedKernel<C>> {
+  /**
+   * Compiles a kernel for constants; its scratch goes to workgroup memory where there is room.
+   *
+   * @param lasting its scratch must outlive a dispatch
+   */
+  async prepare<C extends Constants>(
+    name: string,
+    constants: C,
+    lasting = false,
+  ): Promise<PreparedKernel<C>> {
     const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } =
       this.device.limits;
     if (constants.threads > maxComputeInvocationsPerWorkgroup) {
@@ -42,7 +50,7 @@ export class GpuKernels {
     }
     const inside = 4 * constants.workSize + constants.tileBytes + 256 <=
       maxComputeWorkgroupStorageSize;
-    const scratch = inside ? "workgroup" : "buffer";
+    const scratch = inside && !lasting ? "workgroup" : "buffer";
     const kernel = await this.device.kernel(name, constants.text, scratch);
     return { kernel, constants, scratch };
   }
