@@ -15,7 +15,7 @@ import {
 } from "../src/report/format.ts";
 import type { ReportInput } from "../src/report/input.ts";
 import { renderPicture } from "../src/report/picture.ts";
-import { freeEnergies, ramachandranPlot } from "../src/report/plots/ramachandran.ts";
+import { freeEnergies, highestShown, ramachandranPlot } from "../src/report/plots/ramachandran.ts";
 import { planeDensity, planeExtent, planeModes } from "../src/report/plane_modes.ts";
 import { renderReport } from "../src/report/report.ts";
 import { exactValues } from "../src/sampling/exact.ts";
@@ -359,6 +359,14 @@ Deno.test("Ramachandran plots: one path a colour, cells where they belong, one s
   assert.match(svg, /A&lt;1&gt;/);
   assert.match(svg, /−180°.*ψ.*φ.*F \/ kT/s);
   assertSelfContained(svg);
+  assert.equal(highestShown({ title: "", bins: 4, panels }), 1);
+  // A cell of e^-30 among 200 does not set the scale, and is marked as beyond it.
+  const many = Float64Array.from({ length: 256 }, (_, b) => b < 200 ? Math.exp(-b % 4) : 0);
+  many[199] = Math.exp(-30);
+  const wide = { title: "", bins: 16, panels: [{ name: "", histogram: many }] };
+  assert.equal(highestShown(wide), 3);
+  assert.match(ramachandranPlot(wide)!, />≥ 3</);
+  assert.doesNotMatch(svg, /≥/);
   assert.equal(ramachandranPlot({ title: "x", bins: 4, panels: [] }), null);
   const empty = [{ name: "y", histogram: new Float64Array(16) }];
   assert.equal(ramachandranPlot({ title: "x", bins: 4, panels: empty }), null);
@@ -421,4 +429,18 @@ Deno.test("the section on a molecule: basins, divergences with their floor, hand
   assert.ok(html.length < 400_000, `${html.length}`);
   assertSelfContained(html);
   assert.doesNotMatch(renderReport(bare), /The molecule/);
+  // The front picture shows prior and samples side by side.
+  const [{ panels }] = section.ramachandran;
+  const shown = panels.map((panel, k) => ({
+    ...panel,
+    name: ["reference", "Mint, as drawn", "Mint, weighted", "MintJulep, weighted"][k],
+  }));
+  const picture = renderPicture({
+    ...bare,
+    ramachandran: [{ ...section.ramachandran[0], panels: shown }],
+  });
+  assert.equal(picture.match(/<title /g)!.length, 2);
+  assert.match(picture, /1 {2}Mint: the prior.*2 {2}Carried to the target/s);
+  const ids = [...picture.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id);
+  assert.equal(new Set(ids).size, ids.length);
 });

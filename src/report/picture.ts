@@ -5,6 +5,7 @@ import { escapeHtml, percentWithError, withError } from "./format.ts";
 import type { ReportInput } from "./input.ts";
 import { pairDistancePlot } from "./plots/pair_distances.ts";
 import { priorDensityPlot } from "./plots/prior_modes.ts";
+import { highestShown, ramachandranPlot } from "./plots/ramachandran.ts";
 import { weightPlot } from "./plots/weights.ts";
 
 const PANEL = { width: 340, height: 300 };
@@ -17,6 +18,13 @@ const TOP = 64;
  */
 export function renderPicture(input: ReportInput): string {
   const f = input.figures;
+  const [torsions] = input.ramachandran ?? [];
+  const mint = torsions?.panels.find(({ name }) => name === "Mint, as drawn");
+  const own = torsions?.panels.find(({ name }) => name === "MintJulep, weighted");
+  const free = (panel: typeof mint) =>
+    torsions && panel
+      ? ramachandranPlot({ ...torsions, panels: [panel] }, highestShown(torsions))
+      : null;
   const panels = [
     {
       svg: priorDensityPlot(input.mint, PANEL.height),
@@ -24,8 +32,14 @@ export function renderPicture(input: ReportInput): string {
       // Notes are SVG, not plain text.
       note: "particles around the anchor (dot)",
     },
+    { svg: free(mint), title: "1  Mint: the prior", note: "free energy over (φ, ψ), as drawn" },
     {
-      svg: pairDistancePlot(input, PANEL),
+      svg: free(own),
+      title: "2  Carried to the target",
+      note: "free energy over (φ, ψ), weighted",
+    },
+    {
+      svg: own ? null : pairDistancePlot(input, PANEL),
       title: "2  Julep: carried to the target",
       note: "pair distances: " + [
         input.prior && coloured("prior", "prior"),
@@ -75,5 +89,11 @@ function nested(svg: string, x: number, y: number): string {
   const element = document.querySelector("svg")!;
   element.setAttribute("x", String(x));
   element.setAttribute("y", String(y));
+  // A drawing of another size is fitted into its panel.
+  if (Number(element.getAttribute("width")) > PANEL.width) {
+    element.setAttribute("width", String(PANEL.width));
+    element.setAttribute("height", String(PANEL.height));
+    element.setAttribute("preserveAspectRatio", "xMinYMin");
+  }
   return element.outerHTML;
 }

@@ -112,7 +112,8 @@ function impropers({ bonds, torsions }: ForceField): number {
   return torsions.filter((row) => !chain(row)).length;
 }
 
-function structureOf(
+/** What the bonds of a force field say; undefined for a system in pieces or of fewer than 4 atoms. */
+export function structureOf(
   forceField: ForceField,
   positions: Float64Array | null,
 ): Structure | undefined {

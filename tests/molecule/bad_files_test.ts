@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { ForceField } from "../../src/config/force_field.ts";
 import { InputError } from "../../src/errors.ts";
+import { structureOf } from "../../src/run/molecule.ts";
 import { checkForceField } from "../../src/systems/molecule/check.ts";
 import { MoleculeEnergy } from "../../src/systems/molecule/energy.ts";
 import { readInpcrd } from "../../src/systems/molecule/inpcrd.ts";
@@ -354,7 +355,9 @@ function readsOrRefuses(read: () => ForceField): ForceField | null {
     return null;
   }
   checkForceField(field);
+  structureOf(field, null); // whatever the bonds are
   if (field.atoms.charges.length === 22) {
+    structureOf(field, x);
     assert.ok(!Number.isNaN(new MoleculeEnergy(field, "none").evaluate(x, null)));
   }
   return field;

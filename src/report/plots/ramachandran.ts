@@ -3,6 +3,7 @@
  * prior, weighted samples. Drawn by hand rather than by a plotting library: one path for every colour
  * keeps a map of 4096 cells at a few kilobytes.
  */
+import { quantile } from "../chart.ts";
 import { escapeHtml } from "../format.ts";
 import type { RamachandranPicture } from "../input.ts";
 
@@ -16,7 +17,7 @@ const BAR = { gap: 22, width: 14, right: 46 };
 
 /** Colours of a step each, from the lowest free energy up: dark to light on any page. */
 const STEPS = 24;
-/** Free energies above this (kT) share the last colour. */
+/** The scale ends here at the latest, kT; what is higher shares the last colour. */
 const HIGHEST = 10;
 
 /** Viridis at nine even places. */
@@ -48,20 +49,31 @@ export function freeEnergies(histogram: Float64Array): Float64Array {
   return histogram.map((p) => p > 0 ? Math.log(peak / p) : Infinity);
 }
 
-/** One SVG element; null where no panel has any weight. */
-export function ramachandranPlot({ title, bins, panels }: RamachandranPicture): string | null {
+/**
+ * Top of the colour scale, kT: what 99 of 100 cells of every panel are below. A sample of next to no
+ * weight alone in its cell would otherwise stretch it.
+ */
+export function highestShown({ panels }: RamachandranPicture): number {
+  const tops = panels.map(({ histogram }) => quantile(freeEnergies(histogram), 0.99));
+  const top = tops.reduce((a, b) => b > a ? b : a, 1);
+  return Math.min(HIGHEST, Math.ceil(top));
+}
+
+/** One SVG element; null where no panel has any weight. `highest`: top of the colour scale, kT. */
+export function ramachandranPlot(
+  picture: RamachandranPicture,
+  highest = highestShown(picture),
+): string | null {
+  const { title, bins, panels } = picture;
   const maps = panels.map(({ name, histogram }) => ({ name, energies: freeEnergies(histogram) }))
     .filter(({ energies }) => energies.some(Number.isFinite));
   if (maps.length === 0) return null;
-  const finite = maps.flatMap(({ energies }) => [...energies.filter(Number.isFinite)]);
-  const highest = Math.max(
-    1,
-    Math.min(HIGHEST, Math.ceil(finite.reduce((a, e) => Math.max(a, e), 0))),
-  );
+  const clipped = maps.some(({ energies }) => energies.some((e) => e > highest && e < Infinity));
   const right = LEFT + maps.length * (SIDE + GAP) - GAP;
   const width = right + BAR.gap + BAR.width + BAR.right;
   const height = TOP + SIDE + BOTTOM;
-  const id = `ramachandran-${title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`;
+  const named = [title, ...maps.map(({ name }) => name)].join(" ").toLowerCase();
+  const id = `ramachandran-${named.replace(/[^a-z0-9]+/g, "-")}`;
   const text = `Free energy in kT over the torsions phi and psi of ${title}, dark where it is ` +
     `low: ${maps.map(({ name }) => name).join(", ")}.`;
   return `<svg xmlns="http://www.w3.org/2000/svg" class="plot" fill="currentColor" ` +
@@ -74,7 +86,7 @@ export function ramachandranPlot({ title, bins, panels }: RamachandranPicture): 
       const place = { first: k === 0, last: k === maps.length - 1 };
       return panel(map, LEFT + k * (SIDE + GAP), bins, highest, place);
     }).join("") +
-    bar(right + BAR.gap, highest) + "</svg>";
+    bar(right + BAR.gap, highest, clipped) + "</svg>";
 }
 
 const DEGREES = [-180, -90, 0, 90, 180];
@@ -130,7 +142,7 @@ function cells(energies: Float64Array, bins: number, highest: number): string {
 }
 
 /** The colour scale, zero at the bottom. */
-function bar(x: number, highest: number): string {
+function bar(x: number, highest: number, clipped: boolean): string {
   const height = SIDE / STEPS;
   const steps = Array.from(
     { length: STEPS },
@@ -139,13 +151,13 @@ function bar(x: number, highest: number): string {
       `height="${height + 0.5}" fill="${colour(k)}"/>`,
   ).join("");
   const spacing = highest > 5 ? 2 : 1;
-  const ticks = Array.from({ length: Math.floor(highest / spacing) + 1 }, (_, k) => {
-    const y = TOP + SIDE - k * spacing / highest * SIDE;
-    const more = highest === HIGHEST && k * spacing === highest ? "≥ " : "";
+  const values = Array.from({ length: Math.floor(highest / spacing) + 1 }, (_, k) => k * spacing);
+  if (clipped && !values.includes(highest)) values.push(highest);
+  const ticks = values.map((value) => {
+    const y = TOP + SIDE - value / highest * SIDE;
+    const more = clipped && value === highest ? "≥ " : "";
     return `<path d="M${x + BAR.width} ${y}h4" stroke="currentColor"/>` +
-      `<text x="${x + BAR.width + 8}" y="${y + 4}" text-anchor="start">${more}${
-        k * spacing
-      }</text>`;
+      `<text x="${x + BAR.width + 8}" y="${y + 4}" text-anchor="start">${more}${value}</text>`;
   }).join("");
   return `${steps}${ticks}<text x="${x + BAR.width / 2}" y="${TOP - 10}">F / kT</text>`;
 }
