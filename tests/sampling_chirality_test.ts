@@ -171,3 +171,30 @@ Deno.test("other diastereomers are out of the target of keep, and no mirror imag
     referenceOf(all, 24, { mode, handedness: centres, oneSided: false }).length / 24;
   assert.deepEqual([kept("keep"), kept("both"), kept("fold")], [2, 3, 3]);
 });
+
+Deno.test("log Z of an island follows the weights of its samples", () => {
+  const drawn = draws(400, false, 0);
+  const island = (logZ: number) => ({
+    logZ,
+    population: 200,
+    resampled: 3,
+    distinctAncestors: 90,
+    effectiveAncestors: 60,
+  });
+  const islands = [island(-2), island(-3)];
+  const shift = (mode: ChiralityMode, oneSided: boolean) =>
+    withChirality({ ...drawn, islands }, systemOf(0), { mode, handedness, oneSided }, 7)
+      .islands!.map(({ logZ }, k) => logZ - islands[k].logZ);
+  for (const s of shift("keep", false)) assert.ok(Math.abs(s + Math.log(2)) < 1e-12);
+  for (const s of shift("fold", false)) assert.ok(Math.abs(s) < 1e-12);
+  // Taken out: the share of the weight that is left.
+  shift("keep", true).forEach((s, k) => {
+    let [kept, all] = [0, 0];
+    for (let i = 200 * k; i < 200 * (k + 1); i++) {
+      const w = Math.exp(drawn.logWeights[i] - LOG_Z0);
+      all += w;
+      if (sign(drawn.positions, i * SIZE) > 0) kept += w;
+    }
+    assert.ok(Math.abs(s - Math.log(kept / all)) < 1e-12, `${s}`);
+  });
+});

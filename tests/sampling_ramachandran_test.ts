@@ -81,5 +81,13 @@ Deno.test("basins: their free energy difference and its error", () => {
   near(plain.freeEnergyDifference, Math.log(9), 4.4 * error);
   near(weighted.freeEnergyDifference, Math.log(3), 4.4 * error);
   near(weighted.positivePhi, 0.25, 4.4 * error * 0.25 * 0.75);
+  // Twenty chains that keep to one basin each know less than their states are.
+  const stuck = Float64Array.from(
+    { length: n },
+    (_, s) => Math.floor(s / 1000) % 10 === 0 ? 1 : -1,
+  );
+  const few = basins(stuck, null, 20);
+  near(few.positivePhi, 0.1, 1e-9);
+  near(few.positivePhiStdErr / Math.sqrt(0.09 / 20), 1, 0.1);
   assert.equal(basins(Float64Array.of(-1, -2), null).freeEnergyDifference, Infinity);
 });

@@ -77,16 +77,14 @@ function ramachandran(
   // Draws that left the domain are shown as some geometry that they never had.
   const asDrawn = prior && histogram(prior, prior.logWeights.map((w) => w === -Infinity ? w : 0));
   const weighted = prior && histogram(prior, prior.logWeights);
-  const effectiveSamples = drawn.chains
-    ? drawn.chains.energy.effectiveDraws
-    : effectiveSampleSize(drawn.logWeights) * drawn.logWeights.length;
+  const effectiveSamples = effectiveCount(drawn);
   const target = reference && histogram(reference, null);
   const figures: RamachandranFigures = {
     phi: phi.map((i) => i + 1),
     psi: psi.map((i) => i + 1),
     bins: RAMACHANDRAN_BINS,
     effectiveSamples,
-    ...basins(anglesOf(drawn)[0], logWeights),
+    ...basins(anglesOf(drawn)[0], logWeights, drawn.chains?.chains ?? drawn.islands?.length),
     ...(reference && target
       ? {
         reference: {
@@ -112,6 +110,13 @@ function ramachandran(
     { name: "MintJulep, weighted", histogram: own },
   ].flatMap(({ name, histogram }) => histogram ? [{ name, histogram }] : []);
   return { figures, picture: { title: label, bins: RAMACHANDRAN_BINS, panels } };
+}
+
+/** Independent samples that a set is worth: of chains by the energy, of islands by their ancestors. */
+function effectiveCount({ chains, islands, logWeights }: WeightedSamples): number {
+  if (chains) return chains.energy.effectiveDraws;
+  if (islands) return islands.reduce((sum, { effectiveAncestors }) => sum + effectiveAncestors, 0);
+  return effectiveSampleSize(logWeights) * logWeights.length;
 }
 
 interface Counted {

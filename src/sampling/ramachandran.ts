@@ -4,7 +4,7 @@
  */
 import { RandomStream, Stream } from "../math/random.ts";
 import { dihedral } from "../systems/molecule/geometry.ts";
-import { blockJackknife } from "./jackknife.ts";
+import { blockJackknife, JACKKNIFE_BLOCKS } from "./jackknife.ts";
 import { normalisedWeights } from "./weights.ts";
 
 /** Bins along each angle. */
@@ -162,15 +162,22 @@ export interface BasinFigures {
   readonly freeEnergyDifferenceStdErr: number;
 }
 
-/** The two basins of φ, with errors from a jackknife over 100 blocks of consecutive samples. */
-export function basins(phi: Float64Array, logWeights: Float64Array | null): BasinFigures {
+/**
+ * The two basins of φ, with errors from a jackknife over blocks of consecutive samples: 100, or as many
+ * as there are independent chains or islands.
+ */
+export function basins(
+  phi: Float64Array,
+  logWeights: Float64Array | null,
+  blocks = JACKKNIFE_BLOCKS,
+): BasinFigures {
   const weights = logWeights
     ? normalisedWeights(logWeights)
     : new Float64Array(phi.length).fill(1 / phi.length);
   const positive = weights.map((w, s) => phi[s] > 0 ? w : 0);
   const negative = weights.map((w, s) => phi[s] > 0 ? 0 : w);
-  const share = blockJackknife([positive, negative], ([a, b]) => a / (a + b));
-  const difference = blockJackknife([positive, negative], ([a, b]) => Math.log(b / a));
+  const share = blockJackknife([positive, negative], ([a, b]) => a / (a + b), blocks);
+  const difference = blockJackknife([positive, negative], ([a, b]) => Math.log(b / a), blocks);
   return {
     positivePhi: share.value,
     positivePhiStdErr: share.standardError,
