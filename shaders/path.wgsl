@@ -1,4 +1,4 @@
-// uses: group math positions threefry finite pair_energies orbit_vmf gauge soft_lennard_jones clip level_energy pair_flow hmc
+// uses: group math positions threefry finite pair_energies mint_prior gauge soft_lennard_jones clip level_energy pair_flow hmc
 // Annealing paths: one workgroup takes one sample through levels [begin, end) of its path, or back from `begin`
 // to `end`: the pair flow, then an underdamped (OABA) or an adjusted (HMC) transition
 // (src/backends/reference/path.ts). What W + U gains is written for every level; the host sums it in float64.

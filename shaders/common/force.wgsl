@@ -17,7 +17,7 @@ fn annealed_force(at: u32, T: u32, lid: u32) -> f32 {
       work[FORCE + q] = -work[GRADIENT + q];
     }
   } else if (at < T) {
-    energy -= (1.0 - t) * orbit_vmf(X, GRADIENT, lid);
+    energy -= (1.0 - t) * mint_prior(X, GRADIENT, lid);
     for (var q = lid; q < SIZE; q += W) {
       work[FORCE + q] = (1.0 - t) * work[GRADIENT + q];
     }

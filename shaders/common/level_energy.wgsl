@@ -57,7 +57,7 @@ fn level_energy(level: i32, x: u32, gradient: u32, lid: u32) -> f32 {
   var energy = 0.0;
   // The ends are exact: a prior that vanishes, or a colliding pair, must not reach them as 0·∞.
   if (t < 1.0) {
-    energy = (t - 1.0) * orbit_vmf(x, gradient, lid);
+    energy = (t - 1.0) * mint_prior(x, gradient, lid);
     for (var q = lid; q < SIZE; q += W) {
       work[gradient + q] *= t - 1.0;
     }

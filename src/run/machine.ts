@@ -14,10 +14,9 @@ export interface MachineOptions {
 }
 
 /** What a configuration asks of a backend. */
-export function askedOf({ system, mint, julep, path, chains, internal }: RunConfig): Asked {
+export function askedOf({ system, julep, path, chains, internal }: RunConfig): Asked {
   return {
     molecule: system.kind === "molecule",
-    mint,
     julep: path || chains || internal ? null : julep,
   };
 }

@@ -76,7 +76,7 @@ async function potentials(kernels: GpuKernels, name: string): Promise<Comparison
   const x = drawMint(q, 1, 0, count);
   const t = Math.fround(0.6);
   const pairs = await kernels.pairEnergies(system, Float32Array.from(x), count, t);
-  const prior = await kernels.orbitVmf(mint, Float32Array.from(x), count);
+  const prior = await kernels.mintPrior(mint, Float32Array.from(x), count);
   const energies = new Float64Array(count);
   const densities = new Float64Array(count);
   const forces = new Float64Array(count * size);

@@ -18,7 +18,6 @@ export interface BackendUnderTest {
 const { simd, relaxedSimd } = simdFeatures();
 /** Jobs without WGSL kernels: the executor refuses them by name (tests/webgpu/refusals_test.ts). */
 export const notOnGpu = {
-  families: { webgpu: "WGSL kernels are of mint.family orbit_vmf; the backend refuses others" },
   comparators: { webgpu: "no WGSL kernels for the comparators; the backend refuses them" },
 };
 /** One executor for all tests of a file: compiling its kernels takes seconds on software Vulkan. */

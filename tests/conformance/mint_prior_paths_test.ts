@@ -10,7 +10,7 @@ import { Stream } from "../../src/math/random.ts";
 import { withEstimates } from "../../src/mint/families.ts";
 import { initialiseMint } from "../../src/mint/start.ts";
 import { createSystem } from "../../src/systems/create.ts";
-import { eachBackend, notOnGpu } from "./backends.ts";
+import { eachBackend } from "./backends.ts";
 
 function problem(name: string, mint: Partial<MintConfig>): Problem {
   const config = preset(name);
@@ -76,7 +76,6 @@ for (const [name, setUp, count] of cases) {
       }
       assert.ok(compared >= count / 2, `${compared}`);
     },
-    notOnGpu.families,
   );
 
   eachBackend(`Mint draws and gradient as the reference's, ${name}`, async (executor) => {
@@ -97,5 +96,5 @@ for (const [name, setUp, count] of cases) {
     gradient.forEach((value, i) =>
       assert.ok(Math.abs(value - expected[i]) < 5e-5 * (1 + scale), `${i}: ${value} ${expected[i]}`)
     );
-  }, notOnGpu.families);
+  });
 }

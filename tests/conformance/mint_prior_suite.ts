@@ -1,6 +1,6 @@
 /**
  * What the kernel of every density family must do: agree with the float64 mixture, in both SIMD
- * modules, lane by lane, for positions near and far, coincident and not finite.
+ * modules, lane by lane, and in WGSL, for positions near and far, coincident and not finite.
  */
 import assert from "node:assert/strict";
 import { fromBlocks, toBlocks } from "../../src/backends/wasm/julep.ts";
@@ -10,6 +10,7 @@ import { RandomStream, Stream } from "../../src/math/random.ts";
 import { drawMint, MintDensity } from "../../src/mint/mixture.ts";
 import type { MintModel } from "../../src/mint/model.ts";
 import { randomPositions } from "../mint_helpers.ts";
+import { eachGpu } from "./gpu.ts";
 
 const variants = ["relaxed", "plain"] as const;
 const instances = new Map<string, KernelInstance>();
@@ -17,6 +18,31 @@ for (const variant of variants) instances.set(variant, await loadKernels({ varia
 
 /** Registers the tests of one family. */
 export function mintPriorTests(kernel: string, cases: readonly [string, MintModel][]): void {
+  for (const [name, model] of cases) {
+    eachGpu(`${kernel}, ${name}: log q and ∂log q/∂x agree with float64`, async (gpu) => {
+      const q = new MintDensity(model);
+      const size = model.particles * model.dimension;
+      const count = 9;
+      const positions = testPositions(model, count);
+      const got = await gpu.mintPrior(model, Float32Array.from(positions), count);
+      const want = new Float64Array(size);
+      for (let s = 0; s < count; s++) {
+        const value = q.logDensityAndGradient(positions, want, s * size);
+        assert.ok(
+          Math.abs(got.values[s] - value) < 2e-5 + 2e-6 * Math.abs(value),
+          `log q of ${s}: ${got.values[s]} ${value}`,
+        );
+        const norm = Math.hypot(...want);
+        for (let i = 0; i < size; i++) {
+          const g = got.gradients[s * size + i];
+          assert.ok(
+            Math.abs(g - want[i]) < 2e-4 * (1 + norm),
+            `${s}: ${g} ${want[i]}`,
+          );
+        }
+      }
+    });
+  }
   for (const variant of variants) {
     const kernels = instances.get(variant)!;
     for (const [name, model] of cases) {

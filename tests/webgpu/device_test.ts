@@ -72,6 +72,5 @@ Deno.test("what the webgpu backend cannot do is refused by name before anything 
     assert.equal((await selectBackend("auto", asked)).backend, "wasm");
   };
   await refused({ molecule: true }, /webgpu.*molecules.*--backend wasm/);
-  await refused({ mint: { family: "pvmf" } }, /webgpu.*"pvmf".*--backend wasm/);
   await refused({ julep: { diffusion: { kind: "pis" } } }, /webgpu.*"pis".*--backend wasm/);
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { BackendChoice } from "../../src/backends/select.ts";
 import { DeviceLostError, GpuError } from "../../src/backends/webgpu/errors.ts";
+import { withMethod } from "../../src/config/methods.ts";
 import { preset } from "../../src/config/presets.ts";
 import { InputError } from "../../src/errors.ts";
 import { train } from "../../src/run/train.ts";
@@ -49,12 +50,11 @@ Deno.test("an error that is not the GPU's is passed on", async () => {
 });
 
 Deno.test("--backend webgpu refuses what it cannot do before it writes anything", async () => {
-  const config = preset("dw4");
-  config.mint.family = "pvmf";
+  const config = withMethod(preset("dw4"), "pis");
   const out = `${await Deno.makeTempDir()}/run`;
   await assert.rejects(
     train(config, { out, backend: "webgpu" }),
-    (error: Error) => error instanceof InputError && /webgpu.*"pvmf"/.test(error.message),
+    (error: Error) => error instanceof InputError && /webgpu.*"pis"/.test(error.message),
   );
   await assert.rejects(Deno.stat(out), Deno.errors.NotFound);
 });

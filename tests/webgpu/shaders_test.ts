@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { composeShader, kernelNames, partsOf } from "../../src/backends/webgpu/shader.ts";
 import { shaders } from "../../src/backends/webgpu/shaders.gen.ts";
+import { priorParts } from "../../src/backends/webgpu/mint_prior.ts";
 import { packMoleculeTables } from "../../src/backends/webgpu/molecule.ts";
 import {
   lossConstants,
@@ -82,7 +83,13 @@ gpuTest("WGSL lint: the compiler has no error and no warning, for every kernel",
 });
 
 Deno.test("every kernel and every shared part is used and begins with what it is", () => {
-  const used = new Set(kernelNames.flatMap(partsOf));
+  // What a prior's family is made of, the constants name.
+  const families = ["orbit_vmf", "pvmf", "orbit_gaussian"] as const;
+  const used = new Set([
+    ...kernelNames.flatMap(partsOf),
+    ...priorParts(null),
+    ...families.flatMap((family) => priorParts({ family, components: 1 })),
+  ]);
   for (const [name, text] of Object.entries(shaders)) {
     assert.match(text, /^\/\/ /, `${name} begins with a comment`);
     if (name.startsWith("common/")) assert.ok(used.has(name.slice("common/".length)), name);

@@ -96,7 +96,7 @@ export function gaussianPacking(model: MintModel): ComponentPacking {
 }
 
 /** Precision of positions relative to the anchor, (M, M): the inverse of D + s₀²11ᵀ, or of LLᵀ. */
-function precisionMatrix(
+export function precisionMatrix(
   covariance: GaussianConfig["covariance"],
   noise: Float64Array,
   particles: number,

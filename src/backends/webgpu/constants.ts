@@ -6,7 +6,7 @@ import { EGNN_SHAPE_WITHOUT_NETWORK, type PackedShape, packedShape } from "./egn
 import type { MintModel } from "../../mint/model.ts";
 import type { JulepModel } from "../../julep/model.ts";
 import type { System } from "../../systems/system.ts";
-import { priorLayout } from "./orbit_vmf.ts";
+import { priorLayout, priorParts } from "./mint_prior.ts";
 
 /** What a set of kernels is for: each keeps different things in its scratch. */
 export type Purpose = "trajectories" | "gradient" | "path";
@@ -103,6 +103,7 @@ export function problemConstants(
     ANCHORS: 0,
     NODE_TABLES: 0,
     COMPONENTS: 0,
+    COMPONENT_STRIDE: 0,
     ...prior.offsets,
     H,
     LAYERS: L,
@@ -162,6 +163,7 @@ export function problemConstants(
     DRIFT: julep?.drift ?? true,
     EVEN_DRIFT: julep?.evenDrift ?? true,
     ANCHORED: shape.anchored,
+    MEANS: mint?.gaussian?.mean !== "zero",
     MIXTURE: path?.mixture ?? false,
     SATURATES: path?.saturates ?? false,
     ADJUSTED: path?.adjusted ?? false,
@@ -177,6 +179,7 @@ export function problemConstants(
     FLOW_INVERSE_WIDTH: 1 / (path?.flow?.width ?? 1),
   };
   const text = [
+    `// prior: ${priorParts(mint).join(" ")}`,
     ...Object.entries(numbers).map(([name, v]) => `const ${name}: u32 = ${v}u;`),
     ...[...regions].map(([name, v]) => `const ${name}: u32 = ${v}u;`),
     `const WORK_SIZE: u32 = ${workSize}u;`,

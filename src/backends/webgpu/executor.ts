@@ -168,7 +168,7 @@ export class WebGpuExecutor implements Executor {
   #problemOnGpu(): GpuTransport {
     const { system, mixture, transport: julep } = this.#parts;
     const mint = mixture.model;
-    const missing = missingOnGpu({ molecule: system.pairKernel.kind === 3, mint, julep });
+    const missing = missingOnGpu({ molecule: system instanceof Molecule, julep });
     if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
     return { system, mint, julep };
   }
@@ -377,7 +377,7 @@ export class WebGpuExecutor implements Executor {
     if (this.#path) return this.#path;
     const { system, path } = this.#parts;
     const mint = path.levels.kind === "mixture" ? this.#parts.mixture.model : null;
-    const missing = missingOnGpu({ molecule: system instanceof Molecule, mint });
+    const missing = missingOnGpu({ molecule: system instanceof Molecule });
     if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
     return this.#path = new GpuPath(this.#kernels, { system, mint, path });
   }

@@ -6,7 +6,7 @@ import { packEgnn } from "./egnn.ts";
 import { type GpuTransport, itemsOf, JulepRecorder } from "./julep_record.ts";
 import { schedule } from "./julep_schedule.ts";
 import type { GpuKernels } from "./kernels.ts";
-import { packPrior } from "./orbit_vmf.ts";
+import { packPrior } from "./mint_prior.ts";
 
 export interface TrajectoryInput {
   /** (count, N·n), in the gauge. */

@@ -2,7 +2,7 @@
 import type { GpuTransport } from "./julep_record.ts";
 import { tileEdges } from "./constants.ts";
 import { EGNN_SHAPE_WITHOUT_NETWORK } from "./egnn.ts";
-import { priorLayout } from "./orbit_vmf.ts";
+import { priorTurns } from "./mint_prior.ts";
 
 /** Floating-point operations of one dispatch at most, so that no driver takes it for hung. */
 export const WORK_OF_A_DISPATCH = 2e10;
@@ -26,11 +26,9 @@ export function turnsOf(
   W: number,
   backward: boolean,
 ): Turns {
-  const { particles: N, dimension: n } = system;
+  const { particles: N } = system;
   const times = (items: number) => Math.ceil(items / W);
-  const terms = mint.components * priorLayout(mint).labellings;
-  const orbit = 4 * N + (n === 3 ? 60 : 0);
-  const prior = backward ? 0 : times(terms) * orbit + terms / N * times(N * N) * orbit;
+  const prior = backward ? 0 : priorTurns(mint, W);
   const base = prior + 8 * N * times(N) + 400;
   const { layers, hidden: H } = julep.network ?? EGNN_SHAPE_WITHOUT_NETWORK;
   const TE = tileEdges(N, H);

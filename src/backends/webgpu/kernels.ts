@@ -11,7 +11,7 @@ import {
 } from "./constants.ts";
 import type { Dispatch, GpuDevice, Kernel } from "./device.ts";
 import { packEgnn } from "./egnn.ts";
-import { packPrior } from "./orbit_vmf.ts";
+import { packPrior } from "./mint_prior.ts";
 
 /** A kernel made for a problem, with its scratch where it fits. */
 export interface PreparedKernel<C extends Constants = Constants> {
@@ -126,11 +126,11 @@ export class GpuKernels {
   }
 
   /** log q and ∂log q/∂x of positions (count, N, n). */
-  async orbitVmf(mint: MintModel, positions: Float32Array, count: number) {
+  async mintPrior(mint: MintModel, positions: Float32Array, count: number) {
     const { particles, dimension } = mint;
     const system = { particles, dimension, pairKernel: { kind: 0 as const, parameters: [] } };
     const constants = problemConstants({ system, mint, julep: null, purpose: "trajectories" });
-    const prepared = await this.prepare("orbit_vmf", constants);
+    const prepared = await this.prepare("mint_prior", constants);
     const prior = this.upload("prior", packPrior(mint));
     return await this.#potential(
       prepared,

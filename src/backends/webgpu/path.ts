@@ -15,7 +15,7 @@ import { problemConstants } from "./constants.ts";
 import type { Dispatch, ReadBack } from "./device.ts";
 import { GpuError } from "./errors.ts";
 import type { GpuKernels, PreparedKernel } from "./kernels.ts";
-import { packPrior, priorLayout } from "./orbit_vmf.ts";
+import { packPrior, priorTurns } from "./mint_prior.ts";
 
 /** Numbers before the levels' rows; see shaders/common/level_energy.wgsl. */
 const HEADER = 8;
@@ -53,13 +53,11 @@ export function packPath(path: PathModel, dimension: 2 | 3): Float32Array<ArrayB
 
 /** Turns that a thread's loops take for one energy of a level, rather too many. */
 function turnsOfEnergy({ system, mint, path }: GpuPathProblem, W: number): number {
-  const { particles: N, dimension: n } = system;
+  const { particles: N } = system;
   const times = (items: number) => Math.ceil(items / W);
   let turns = 2 * N + times(N) * (N + 8) + 60;
   if (path.levels.kind === "mixture" && mint) {
-    const terms = mint.components * priorLayout(mint).labellings;
-    const orbit = 4 * N + (n === 3 ? 60 : 0);
-    turns += N + times(terms) * orbit + terms / N * times(N * N) * orbit + 8 * N * times(N);
+    turns += N + priorTurns(mint, W) + 8 * N * times(N);
   }
   return turns;
 }

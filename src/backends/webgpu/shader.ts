@@ -41,7 +41,12 @@ export function composeShader(
   constants: string,
   scratch: "workgroup" | "buffer",
 ): ComposedShader {
-  const common = partsOf(name).map((part) => {
+  // What the prior's family is made of, the constants say (constants.ts).
+  const [, family = ""] = /^\/\/ prior: (.*)$/m.exec(constants) ?? [];
+  const parts = partsOf(name).flatMap((part) =>
+    part === "mint_prior" ? [part, ...family.split(" ")] : [part]
+  );
+  const common = parts.map((part) => {
     const text = shaders[`common/${part}`];
     if (text === undefined) throw new Error(`shaders/${name}.wgsl uses ${part}: no such part`);
     return text;

@@ -14,7 +14,7 @@ import { packEgnn, transposedPlaces } from "./egnn.ts";
 import { type GpuTransport, itemsOf, JulepRecorder } from "./julep_record.ts";
 import { schedule, scheduleLength } from "./julep_schedule.ts";
 import type { GpuKernels } from "./kernels.ts";
-import { packPrior } from "./orbit_vmf.ts";
+import { packPrior } from "./mint_prior.ts";
 
 /** Bytes of what iterations of one submission are given; more of them are submitted in turn. */
 const PLAN_BYTES = 2 ** 24;

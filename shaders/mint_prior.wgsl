@@ -1,4 +1,4 @@
-// uses: group math positions orbit_vmf
+// uses: group math positions mint_prior
 // log q and ∂log q/∂x of a batch, one workgroup for each system.
 
 struct Job {
@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     work[X + q] = positions[system * SIZE + q];
   }
   sync();
-  let log_density = orbit_vmf(X, GRADIENT, lid);
+  let log_density = mint_prior(X, GRADIENT, lid);
   let to = system * (SIZE + 1u);
   for (var q = lid; q < SIZE; q += W) {
     results[to + q] = work[GRADIENT + q];
