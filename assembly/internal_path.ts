@@ -103,7 +103,7 @@ function energyAt(job: InternalJob, z: usize, gradient: usize): v128 {
   const branches = byX + <usize>N * 48;
   const inside = internalDomain(N, z);
   internalToCartesian(job.rows, job.root, N, z, x);
-  const energy = moleculeEnergies(job.molecule, x, byX);
+  const energy = moleculeEnergies(job.molecule, x, byX, 1);
   internalChain(job.rows, N, x, byX, byZ, branches);
   const value = f32x4.sub(energy, internalLogJacobian(N, z, byZ));
   timesUpper(job, byZ, gradient);

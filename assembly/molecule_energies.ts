@@ -14,6 +14,10 @@ const CONSTANTS = memory.data<f32>([
 ], 16);
 // Energies of the block at hand: bonds, angles, torsions, nonbonded, solvent.
 const TERMS = memory.data(5 * 16, 16);
+// Soft core at hand (src/systems/molecule/soften.ts): α (1 − t)² or 1 − t, c, t, one sixth.
+const SOFT = memory.data(4 * 16, 16);
+// 0 nothing is softened, 1 shifted, 2 beutler.
+let softKind: i32 = 0;
 // u′/r of the pair at hand.
 const SLOPE = memory.data(16, 16);
 
@@ -53,6 +57,66 @@ const SLOPE = memory.data(16, 16);
   );
   return f32x4.add(energy, f32x4.add(f32x4.sub(repulsion, attraction), electrostatic));
 }
+// @ts-ignore: decorator
+@inline function soft(k: usize): v128 {
+  return v128.load(SOFT + (k << 4));
+}
+
+/** 0.1⁶: BARE_SIGMA⁶ of soften.ts. */
+// @ts-ignore: decorator
+@inline const BARE_SIXTH: f32 = 1e-6;
+
+/** Prepares the soft core of annealing time t; the factor on bonded terms. */
+function prepareSoft(header: usize, t: f32): f32 {
+  const core = load<f32>(header, 56);
+  softKind = t == 1 || core == 0 ? 0 : core < 0 ? 1 : 2;
+  if (softKind == 0) return 1;
+  const left: f32 = 1 - t;
+  const outer: f32 = 1 / (1 + left);
+  const cube = outer * outer * outer;
+  v128.store(SOFT, f32x4.splat(softKind == 1 ? left : core * left * left));
+  v128.store(SOFT, f32x4.splat(softKind == 1 ? cube * cube : 1), 16);
+  v128.store(SOFT, f32x4.splat(t), 32);
+  v128.store(SOFT, f32x4.splat(<f32>(1.0 / 6.0)), 48);
+  const b = load<f32>(header, 60);
+  return b + (1 - b) * t;
+}
+
+/** pairEnergy with a soft distance R; squared: r². */
+function softPairEnergy(row: usize, squared: v128, energy: v128): v128 {
+  const one = constant(0);
+  const A = load<f32>(row, 8), B = load<f32>(row, 12);
+  const sigma6: f32 = A > 0 && B > 0 ? A / B : BARE_SIXTH;
+  const charge = f32x4.mul(soft(2), numberAt(row, 1));
+  if (softKind == 2) {
+    const fourth = f32x4.mul(squared, squared);
+    const inverse6 = f32x4.div(one, fma(soft(0), f32x4.splat(sigma6), f32x4.mul(fourth, squared)));
+    const inverse = exp4(f32x4.mul(soft(3), log4(inverse6)));
+    const electrostatic = f32x4.mul(charge, inverse);
+    const repulsion = f32x4.mul(f32x4.mul(numberAt(row, 2), inverse6), inverse6);
+    const attraction = f32x4.mul(numberAt(row, 3), inverse6);
+    const slope = fnma(
+      constant(6), repulsion, f32x4.sub(f32x4.mul(constant(5), attraction), electrostatic),
+    );
+    v128.store(SLOPE, f32x4.mul(f32x4.mul(slope, fourth), inverse6));
+    return f32x4.add(energy, f32x4.add(f32x4.sub(repulsion, attraction), electrostatic));
+  }
+  const r = f32x4.sqrt(squared);
+  const least = Mathf.pow(2 * sigma6, <f32>(1.0 / 6.0));
+  const R = fma(soft(0), f32x4.splat(least), r);
+  const inverse = f32x4.div(one, R);
+  const inverse2 = f32x4.mul(inverse, inverse);
+  const inverse6 = f32x4.mul(f32x4.mul(inverse2, inverse2), inverse2);
+  const electrostatic = f32x4.mul(charge, inverse);
+  const repulsion = f32x4.mul(f32x4.mul(numberAt(row, 2), inverse6), inverse6);
+  const attraction = f32x4.mul(f32x4.mul(soft(1), numberAt(row, 3)), inverse6);
+  const slope = fnma(
+    constant(6), repulsion, f32x4.sub(f32x4.mul(constant(5), attraction), electrostatic),
+  );
+  v128.store(SLOPE, f32x4.div(f32x4.mul(slope, inverse), r));
+  return f32x4.add(energy, f32x4.add(f32x4.sub(repulsion, attraction), electrostatic));
+}
+
 /** Coulomb and Lennard-Jones of the listed pairs. */
 function nonbonded(row: usize, N: i32, x: usize, gradient: usize): v128 {
   let total = f32x4.splat(0);
@@ -68,7 +132,9 @@ function nonbonded(row: usize, N: i32, x: usize, gradient: usize): v128 {
       const dy = f32x4.sub(yi, v128.load(x + j, 16));
       const dz = f32x4.sub(zi, v128.load(x + j, 32));
       const squared = fma(dz, dz, fma(dy, dy, f32x4.mul(dx, dx)));
-      energy = pairEnergy(row, f32x4.div(one, f32x4.sqrt(squared)), energy);
+      energy = softKind
+        ? softPairEnergy(row, squared, energy)
+        : pairEnergy(row, f32x4.div(one, f32x4.sqrt(squared)), energy);
       const slope = v128.load(SLOPE);
       gx = fma(slope, dx, gx);
       gy = fma(slope, dy, gy);
@@ -190,7 +256,8 @@ function bornRadii(header: usize, born: usize, N: i32, atoms: usize): v128 {
       numberAt(born, 6), f32x4.mul(f32x4.mul(inverse2, inverse2), inverse2),
     );
     const charge = numberAt(born, 5);
-    const self = f32x4.mul(f32x4.mul(half, f32x4.mul(charge, charge)), inverseB);
+    let self = f32x4.mul(f32x4.mul(half, f32x4.mul(charge, charge)), inverseB);
+    if (softKind) self = f32x4.mul(self, soft(2));
     energy = f32x4.add(energy, f32x4.sub(area, self));
     v128.store(atoms, f32x4.mul(fnma(six, area, self), inverseB), 32);
   }
@@ -213,12 +280,15 @@ function solvatedPairs(
   for (let i: usize = 0; i < end; i++) {
     const atI = atoms + i * ATOM_SCRATCH;
     const Bi = v128.load(atI), inverseBi = v128.load(atI, 48);
-    const charge = numberAt(born + i * BORN, 5);
+    let charge = numberAt(born + i * BORN, 5);
+    if (softKind) charge = f32x4.mul(charge, soft(2));
     let byBi = v128.load(atI, 32);
     let own = f32x4.splat(0), solvent = own;
     row += 4;
     for (let j = i + 1; j < end; j++, scratch += SCRATCH, row += PAIR) {
-      own = pairEnergy(row, v128.load(scratch, 16), own);
+      own = softKind
+        ? softPairEnergy(row, v128.load(scratch), own)
+        : pairEnergy(row, v128.load(scratch, 16), own);
       const atJ = atoms + j * ATOM_SCRATCH;
       const Bj = v128.load(atJ);
       const squared = v128.load(scratch);
@@ -281,16 +351,26 @@ function solvatedPairs(
 }
 
 /**
- * U of one block; overwrites gradient (3N f32x4) with ∂U/∂x. `header` is the address of a packed
+ * U_t of one block; overwrites gradient (3N f32x4) with ∂U_t/∂x. `header` is the address of a packed
  * molecule with its scratch.
  */
-export function moleculeEnergies(header: usize, x: usize, gradient: usize): v128 {
+export function moleculeEnergies(header: usize, x: usize, gradient: usize, t: f32): v128 {
   const N = <i32>load<f32>(header);
+  const stiffness = prepareSoft(header, t);
   const zero = f32x4.splat(0);
   for (let at = gradient, end = at + <usize>N * ATOM; at < end; at += 16) v128.store(at, zero);
-  const bonds = bondEnergies(table(header, 4), <i32>load<f32>(header, 4), x, gradient);
-  const angles = angleEnergies(table(header, 5), <i32>load<f32>(header, 8), x, gradient);
-  const torsions = torsionEnergies(table(header, 6), <i32>load<f32>(header, 12), x, gradient);
+  let bonds = bondEnergies(table(header, 4), <i32>load<f32>(header, 4), x, gradient);
+  let angles = angleEnergies(table(header, 5), <i32>load<f32>(header, 8), x, gradient);
+  let torsions = torsionEnergies(table(header, 6), <i32>load<f32>(header, 12), x, gradient);
+  if (stiffness != 1) {
+    const factor = f32x4.splat(stiffness);
+    bonds = f32x4.mul(bonds, factor);
+    angles = f32x4.mul(angles, factor);
+    torsions = f32x4.mul(torsions, factor);
+    for (let at = gradient, end = at + <usize>N * ATOM; at < end; at += 16) {
+      v128.store(at, f32x4.mul(v128.load(at), factor));
+    }
+  }
   v128.store(TERMS, bonds);
   v128.store(TERMS, angles, 16);
   v128.store(TERMS, torsions, 32);
@@ -317,7 +397,7 @@ export function moleculeEnergiesBatch(
 ): void {
   const size = <usize>load<f32>(header) * ATOM;
   for (let b = 0; b < blocks; b++) {
-    moleculeEnergies(header, x, gradient);
+    moleculeEnergies(header, x, gradient, 1);
     for (let k: usize = 0; k < 80; k += 16) v128.store(terms + k, v128.load(TERMS + k));
     x += size;
     gradient += size;

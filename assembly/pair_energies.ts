@@ -232,7 +232,7 @@ function beutler3Clipped(x: usize, gradient: usize, N: i32): v128 {
 export function pairEnergies(
   kind: i32, parameters: usize, x: usize, gradient: usize, N: i32, n: i32, t: f32,
 ): v128 {
-  if (kind == MOLECULE) return moleculeEnergies(parameters, x, gradient);
+  if (kind == MOLECULE) return moleculeEnergies(parameters, x, gradient, t);
   setConstant(6, 1);
   if (kind == DOUBLE_WELL) {
     const quadratic = load<f32>(parameters, 8);

@@ -51,6 +51,20 @@ export interface MoleculeConfig {
   solvent: Solvent;
   /** In full, or the name of a molecule that comes with the program. */
   forceField: ForceField | MoleculeName;
+  /** How it is softened at t < 1 (nothing is at t = 1); null or absent: not at all. */
+  softCore?: MoleculeSoftCore | null;
+}
+
+/**
+ * "shifted": r → r + (1 − t) r_min (the paper's eq. 26); "beutler": r⁶ → r⁶ + alpha·(1 − t)² σ⁶, for
+ * Lennard-Jones and Coulomb alike. Charges are scaled by √t (src/systems/molecule/soften.ts).
+ */
+export interface MoleculeSoftCore {
+  kind: "shifted" | "beutler";
+  /** Of "beutler"; "shifted" does not use it. */
+  alpha: number;
+  /** Factor on bonds, angles and torsions at t = 0, in (0, 1]; it grows to 1 linearly. */
+  bonded: number;
 }
 
 /** Molecules that come with the program (src/systems/molecule/presets.ts). */

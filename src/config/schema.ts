@@ -107,6 +107,10 @@ const molecule: z.ZodType<MoleculeConfig> & z.core.$ZodTypeDiscriminable = objec
       ], "the data of generalised Born solvation or null"),
     }),
   ], '"aldp" or a force field in full'),
+  softCore: z.union([
+    z.null(),
+    object({ kind: oneOf("shifted", "beutler"), alpha: positive(), bonded: fraction() }),
+  ], "an object or null").optional(),
 });
 
 const system: z.ZodType<SystemConfig> = z.discriminatedUnion(

@@ -152,8 +152,13 @@ export class WebGpuExecutor implements Executor {
     return { energies: Float64Array.from(values), gradients: Float64Array.from(gradients) };
   }
 
-  /** U and its gradient over kT; nothing of a molecule is softened. */
-  async #ofMolecule({ forces, kT }: Molecule, { positions, count }: EnergyJob) {
+  /** U and its gradient over kT; there is no kernel for the soft core. */
+  async #ofMolecule({ forces, kT, config }: Molecule, { positions, count, t }: EnergyJob) {
+    if (config.softCore && t !== 1) {
+      throw new InputError(
+        "--backend webgpu has no kernel for system.softCore: use --backend wasm",
+      );
+    }
     const kernel = new GpuMolecule(this.#kernels, forces.forceField, forces.solvent);
     const { terms, gradients } = await kernel.energies(positions, count);
     const energies = Float64Array.from(

@@ -6,11 +6,13 @@ import { MoleculeEnergy } from "./energy.ts";
 import { packMolecule } from "./packed.ts";
 import { namedMolecule } from "./presets.ts";
 import { symmetricEnds } from "./symmetry.ts";
+import { softening } from "./soften.ts";
 import { GAS_CONSTANT } from "./units.ts";
 
 /**
  * A molecule as a system: U(x) = E(x)/kT with E the energy of its force field (energy.ts). Lengths are
- * in nm, n = 3; hydrogens of a methyl are identical, other atoms are not. Nothing is softened: U_t = U for all t.
+ * in nm, n = 3; hydrogens of a methyl are identical, other atoms are not. U_t is softened as
+ * config.softCore says (soften.ts): it shapes the way, not the target, and is not in the definition.
  */
 export class Molecule implements System {
   readonly name = "molecule";
@@ -62,19 +64,23 @@ export class Molecule implements System {
 
   /** Packed on first use: most systems are made for their reference energy alone. */
   get pairKernel(): PairKernel {
-    return this.#packed ??= packMolecule(this.forces, this.kT);
+    return this.#packed ??= packMolecule(this.forces, this.kT, this.config.softCore ?? null);
   }
 
-  energy(positions: Float64Array): number {
+  energy(positions: Float64Array, t = 1): number {
     this.#check(positions);
-    return this.forces.evaluate(positions, null) / this.kT;
+    return this.forces.evaluate(positions, null, undefined, this.#soft(t)) / this.kT;
   }
 
-  energyAndGradient(positions: Float64Array, gradient: Float64Array): number {
+  energyAndGradient(positions: Float64Array, gradient: Float64Array, t = 1): number {
     this.#check(positions, gradient);
-    const energy = this.forces.evaluate(positions, gradient);
+    const energy = this.forces.evaluate(positions, gradient, undefined, this.#soft(t));
     for (let a = 0; a < gradient.length; a++) gradient[a] /= this.kT;
     return energy / this.kT;
+  }
+
+  #soft(t: number) {
+    return softening(this.config.softCore ?? null, t);
   }
 
   #check(...arrays: Float64Array[]): void {

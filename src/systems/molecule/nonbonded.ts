@@ -1,6 +1,7 @@
 /** Coulomb and Lennard-Jones over all pairs without cutoff: kJ/mol, float64. */
 import type { ForceField } from "../../config/force_field.ts";
 import type { Vector } from "./geometry.ts";
+import { type Softening, softPair } from "./soften.ts";
 import { COULOMB } from "./units.ts";
 
 /** Every pair i < j in order of i, then j, with its parameters; zero where excluded. */
@@ -51,15 +52,31 @@ export function pairIndex(i: number, j: number, N: number): number {
   return i * N - i * (i + 1) / 2 + (j - i - 1);
 }
 
-/** Σ q q/(4πε₀ r) + A/r¹² − B/r⁶; adds its gradient. Pairs with no parameters are not looked at. */
-export function nonbondedEnergy(pairs: PairTable, x: Vector, gradient: Vector | null): number {
+/**
+ * Σ q q/(4πε₀ r) + A/r¹² − B/r⁶, softened where asked; adds its gradient. Pairs with no parameters are
+ * not looked at.
+ */
+export function nonbondedEnergy(
+  pairs: PairTable,
+  x: Vector,
+  gradient: Vector | null,
+  soft: Softening | null = null,
+): number {
   let energy = 0;
+  const term = new Float64Array(2);
   for (let p = 0; p < pairs.i.length; p++) {
     const coulomb = pairs.coulomb[p], a = pairs.a[p], b = pairs.b[p];
     if (coulomb === 0 && a === 0 && b === 0) continue;
     const i = 3 * pairs.i[p], j = 3 * pairs.j[p];
     const dx = x[i] - x[j], dy = x[i + 1] - x[j + 1], dz = x[i + 2] - x[j + 2];
-    const inverse2 = 1 / (dx * dx + dy * dy + dz * dz);
+    const squared = dx * dx + dy * dy + dz * dz;
+    if (soft) {
+      softPair(soft, coulomb, a, b, squared, term);
+      energy += term[0];
+      if (gradient) addAlong(gradient, i, j, term[1], dx, dy, dz);
+      continue;
+    }
+    const inverse2 = 1 / squared;
     const inverse6 = inverse2 * inverse2 * inverse2;
     const electrostatic = coulomb * Math.sqrt(inverse2);
     const repulsion = a * inverse6 * inverse6;
@@ -67,12 +84,24 @@ export function nonbondedEnergy(pairs: PairTable, x: Vector, gradient: Vector | 
     energy += electrostatic + repulsion - attraction;
     if (!gradient) continue;
     const slope = (6 * attraction - 12 * repulsion - electrostatic) * inverse2;
-    gradient[i] += slope * dx;
-    gradient[i + 1] += slope * dy;
-    gradient[i + 2] += slope * dz;
-    gradient[j] -= slope * dx;
-    gradient[j + 1] -= slope * dy;
-    gradient[j + 2] -= slope * dz;
+    addAlong(gradient, i, j, slope, dx, dy, dz);
   }
   return energy;
+}
+
+function addAlong(
+  gradient: Vector,
+  i: number,
+  j: number,
+  slope: number,
+  dx: number,
+  dy: number,
+  dz: number,
+): void {
+  gradient[i] += slope * dx;
+  gradient[i + 1] += slope * dy;
+  gradient[i + 2] += slope * dz;
+  gradient[j] -= slope * dx;
+  gradient[j + 1] -= slope * dy;
+  gradient[j + 2] -= slope * dz;
 }

@@ -62,11 +62,11 @@ export class ObcSolvation {
     this.#byBorn = new Float64Array(N);
   }
 
-  /** The energy; adds its gradient. */
-  energy(x: Vector, gradient: Vector | null): number {
+  /** The energy, products of charges scaled by a factor; adds its gradient. */
+  energy(x: Vector, gradient: Vector | null, charges = 1): number {
     this.#bornRadii(x);
     const N = this.#born.length;
-    const B = this.#born, q = this.#charges, kappa = this.#kappa, byBorn = this.#byBorn;
+    const B = this.#born, q = this.#charges, kappa = charges * this.#kappa, byBorn = this.#byBorn;
     let energy = 0;
     for (let i = 0; i < N; i++) {
       const area = this.#area[i] * (this.#radii[i] / B[i]) ** 6;

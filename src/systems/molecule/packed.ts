@@ -3,6 +3,7 @@
  * then tables. Energies are divided by kT here, so that the kernel knows no units. Atoms are written
  * as byte offsets into a block (48 bytes an atom), exact in float32.
  */
+import type { MoleculeSoftCore } from "../../config/config.ts";
 import type { ForceField, Solvent } from "../../config/force_field.ts";
 import type { PairKernel } from "../system.ts";
 import { pairIndex, pairTable } from "./nonbonded.ts";
@@ -17,6 +18,9 @@ const LANES = 4;
  * Header: 0 N, 1-3 numbers of bonds, angles, torsions, 4-8 offsets (in numbers) of bonds, angles,
  * torsions, pairs, Born table, 9 offset of the scratch, 10 solvation (0 none, 1 obc1, 2 obc2), 11-13
  * α, β, γ. Rows:
+ *
+ * 14 the soft core: 0 none, −1 shifted, α > 0 beutler; 15 b, the bonded terms' factor at t = 0.
+ *
  *   bond     i, j, r₀, k
  *   angle    i, j, k, θ₀, k
  *   torsion  i, j, k, l, M, constant, then a_n, b_n for n = 1..M: Σ a_n cos nφ + b_n sin nφ, all terms
@@ -28,6 +32,7 @@ const LANES = 4;
 export function packMolecule(
   { forceField, solvent }: { readonly forceField: ForceField; readonly solvent: Solvent },
   kT: number,
+  softCore: MoleculeSoftCore | null = null,
 ): PairKernel {
   const { atoms, bonds, angles, born } = forceField;
   const N = atoms.charges.length;
@@ -88,10 +93,16 @@ export function packMolecule(
     ...offsets,
     out.length,
     ...model,
+    ...(softCore ? softNumbers(softCore) : [0, 0]),
   ];
   header.forEach((value, k) => out[k] = value);
   return { kind: 3, parameters: out, scratch };
 }
+
+const softNumbers = ({ kind, alpha, bonded }: MoleculeSoftCore): number[] => [
+  kind === "shifted" ? -1 : alpha,
+  bonded,
+];
 
 /** Torsions of the same four atoms as one Fourier series: k (1 + cos(nφ − δ)) summed up. */
 export function torsionSeries(rows: readonly (readonly number[])[]) {
