@@ -33,7 +33,7 @@ import {
 import { RunJobs } from "./jobs.ts";
 import { startPool, survivingGpu } from "./machine.ts";
 import { loadConfigurations } from "./molecule_files.ts";
-import { moleculeFigures } from "./molecule_figures.ts";
+import { checkMolecule, moleculeFigures } from "./molecule_figures.ts";
 import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
 import {
@@ -135,6 +135,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
   );
   const config = withMolecule(asTrained, options.molecule, dir);
   const system = createSystem(config.system);
+  checkMolecule(config, system);
   const method = methodOf(config);
   if (options.control && method !== "julep") {
     throw new InputError(`--control is Julep's: ${dir} holds a run of method ${method}`);

@@ -18,6 +18,7 @@ import { effectiveSampleSize } from "../sampling/weights.ts";
 import { type BackbonePair, chosenPairs } from "../systems/molecule/backbone.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
+import { chiralityOf } from "./chirality.ts";
 
 interface Drawn {
   readonly drawn: WeightedSamples;
@@ -28,6 +29,19 @@ interface Drawn {
   readonly chirality: Chirality | null;
 }
 
+/** The torsions that are looked at. Throws InputError for φ and ψ that are no atoms. */
+function backboneOf({ molecule }: RunConfig, system: System): BackbonePair[] {
+  return system instanceof Molecule
+    ? chosenPairs(system.forces.forceField, molecule?.phi ?? null, molecule?.psi ?? null)
+    : [];
+}
+
+/** Throws InputError, before any work is done, for what a run says of its molecule and cannot be. */
+export function checkMolecule(config: RunConfig, system: System): void {
+  backboneOf(config, system);
+  chiralityOf(config, system);
+}
+
 /** Undefined for systems that are no molecules. Throws InputError for φ and ψ that are no atoms. */
 export function moleculeFigures(
   config: RunConfig,
@@ -36,9 +50,8 @@ export function moleculeFigures(
 ): { figures: MoleculeFigures; pictures: RamachandranPicture[] } | undefined {
   if (!(system instanceof Molecule)) return undefined;
   const { forceField } = system.forces;
-  const { phi = null, psi = null } = config.molecule ?? {};
   const { drawn, chirality } = sets;
-  const found = chosenPairs(forceField, phi, psi)
+  const found = backboneOf(config, system)
     .map((pair) => ramachandran(pair, system, sets, config.seed));
   return {
     figures: {

@@ -26,6 +26,7 @@ import { makeInternal, withLevels } from "./internal.ts";
 import { RunJobs } from "./jobs.ts";
 import { askedOf, isGpuFailure, startPool, survivingGpu } from "./machine.ts";
 import { measure, type Metrics } from "./metrics.ts";
+import { checkMolecule } from "./molecule_figures.ts";
 import { makePath, mintOfRun } from "./path.ts";
 import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
@@ -57,6 +58,7 @@ export async function train(config: RunConfig, options: TrainOptions): Promise<T
   const { out } = options;
   const system = createSystem(config.system); // refuses bad physics before anything is written
   refuseLabelled(system, mintOfRun(config));
+  checkMolecule(config, system);
   await selectBackend(options.backend, askedOf(config));
   if (!options.overwrite && await exists(files.config(out))) {
     throw new InputError(

@@ -126,6 +126,14 @@ Deno.test("molecules and coordinates that cannot be read are refused in one line
         ["train", "aldp", "--out", join(dir, "r"), "--phi", "1,2,3"],
         /--phi must be four different atoms counted from 1, as in 5,7,9,15, got "1,2,3"/,
       ],
+      [
+        ["train", "aldp", "--out", join(dir, "r"), "--phi", "1,2,3,23", "--psi", "1,2,3,4"],
+        /molecule\.phi must be four different atoms, each from 1 to 22, got 1,2,3,23/,
+      ],
+      [
+        ["train", "aldp", "--out", join(dir, "r"), "--phi", "1,2,3,4"],
+        /molecule\.psi is missing: give the atoms of both phi and psi, or of none/,
+      ],
       [["energy", "aldp", "--solvent", "water"], /--solvent.*none.*obc1.*obc2/],
     ];
     for (const [args, pattern] of cases) assertRefused(await mintjulep(...args), pattern);
