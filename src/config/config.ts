@@ -262,8 +262,11 @@ export interface PathConfig {
    * rule's own; other systems: the time step of every level, length.
    */
   stepSize: number | null;
-  /** Lennard-Jones: "tuned" for the path ESS, "robust" against heavy tails. */
-  variant: "robust" | "tuned";
+  /**
+   * Lennard-Jones: "tuned" for the path ESS, "robust" against heavy tails, "two_sided" for the ESS from
+   * both ends (underdamped paths; confinement saturates).
+   */
+  variant: "robust" | "tuned" | "two_sided";
   /** The pair flow, fitted on a population of that many; null: none. */
   flow: {
     /** A multiple of 4. */

@@ -220,7 +220,7 @@ const path = object({
   levels: count(2),
   leapfrogs: count(1),
   stepSize: z.union([z.null(), positive()], "a number > 0 or null"),
-  variant: oneOf("robust", "tuned"),
+  variant: oneOf("robust", "tuned", "two_sided"),
   tuning: z.array(finite(), "a list of numbers").optional(),
   flow: z.union(
     [

@@ -36,7 +36,7 @@ Deno.test("clusterPath: any number of levels, ending on the target itself", () =
   for (const particles of [2, 13, 38, 55, 150]) {
     for (const kernel of ["underdamped", "adjusted"] as const) {
       for (const levels of [2, 7, 100, 1000]) {
-        for (const variant of ["tuned", "robust"] as const) {
+        for (const variant of ["tuned", "robust", "two_sided"] as const) {
           const system = { ...lennardJones(particles), epsilon: 1.3, oscillator: 0.7 };
           const path = clusterPath(system, { kernel, levels, variant });
           checkPath(path, system);
@@ -80,6 +80,20 @@ Deno.test("clusterPath: 100 levels for LJ-13 are the tuned ones; the rule's ends
   near(clusterRule(55, "robust").confinementExponent, 0.25, 1e-12);
   const adjusted = clusterPath(lennardJones(13), { kernel: "adjusted", levels: 200 });
   assert.equal(gradientsPerSample(adjusted), 1000);
+  // Tuned from both ends: LJ-13 has its own knots, LJ-55 the others with four times their clip.
+  const of = (particles: number, variant: "robust" | "two_sided") =>
+    clusterPath(lennardJones(particles), { kernel: "underdamped", levels: 100, variant });
+  const both = of(13, "two_sided");
+  const pair = both.levels as PairPathLevels;
+  near(pair.depth[50] / 2, 0.151, 1e-12);
+  near(both.stepSize[99], 0.00797, 1e-12);
+  assert.deepEqual([pair.priorVariance, pair.saturation], [0.432, 5.8]);
+  const [large, robust] = [of(55, "two_sided"), of(55, "robust")];
+  large.clip.forEach((c, k) => near(c / robust.clip[k], 4, 1e-12));
+  large.levels.kind === "pair_path" &&
+    large.levels.depth.forEach((e, k) =>
+      near(e, (robust.levels as PairPathLevels).depth[k], 1e-12)
+    );
 });
 
 Deno.test("a confinement that saturates: its value, its gradient, none at the target", () => {
