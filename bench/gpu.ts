@@ -13,6 +13,10 @@ import type { Dispatch } from "../src/backends/webgpu/device.ts";
 import { problemConstants } from "../src/backends/webgpu/constants.ts";
 import { GpuKernels } from "../src/backends/webgpu/kernels.ts";
 import { packEgnn } from "../src/backends/webgpu/egnn.ts";
+import { GpuMolecule } from "../src/backends/webgpu/molecule.ts";
+import { MoleculeKernel } from "../src/backends/wasm/molecule_energies.ts";
+import type { LennardJonesConfig } from "../src/config/config.ts";
+import { namedMolecule } from "../src/systems/molecule/presets.ts";
 import { egnnOutputSize, packEgnn as packForWasm } from "../src/backends/wasm/egnn.ts";
 import { loadKernels } from "../src/backends/wasm/module.ts";
 import { LANES } from "../src/backends/backend.ts";
@@ -23,7 +27,9 @@ import { initialiseJulep } from "../src/julep/train.ts";
 import { normals, Stream, streamKey } from "../src/math/random.ts";
 import { initialiseMint } from "../src/mint/start.ts";
 import { RunJobs } from "../src/run/jobs.ts";
+import { clusterPath } from "../src/path/cluster.ts";
 import { drawForward } from "../src/sampling/draw.ts";
+import { drawPaths } from "../src/sampling/path_draw.ts";
 import { createSystem } from "../src/systems/create.ts";
 import { ExecutorPool } from "../src/workers/pool.ts";
 import { gpuPeak } from "./gpu_peak.ts";
@@ -309,6 +315,51 @@ async function sampling(name: string, samples: number, steps: number): Promise<v
   });
 }
 
+/** Annealed paths of a cluster without a network: one submission for each population. */
+async function paths(particles: number, samples: number, levels: number): Promise<void> {
+  const config = { ...preset("lj13").system, particles } as LennardJonesConfig;
+  const system = createSystem(config);
+  const path = clusterPath(config, { kernel: "underdamped", levels });
+  const rate = async (backend: "webgpu" | "wasm", count: number) => {
+    await using pool = await ExecutorPool.start({
+      backend,
+      workers: backend === "webgpu" ? 1 : cores,
+    });
+    const run = new RunJobs(pool, config).runPaths(path);
+    await drawPaths(run, system, count, { seed: 1 });
+    const { seconds } = await drawPaths(run, system, count, { seed: 2 });
+    return count / seconds;
+  };
+  const gpu = await rate("webgpu", samples);
+  add({
+    what: `underdamped paths, N = ${particles}, ${levels} levels, ${samples} samples`,
+    gpu,
+    unit: "samples/s",
+    over: { [`WebAssembly, ${cores} cores`]: gpu / await rate("wasm", samples) },
+  });
+}
+
+/** Energies and forces of alanine dipeptide with OBC1, read-back included. */
+async function molecule(kernels: GpuKernels, count: number): Promise<void> {
+  const { forceField, positions } = namedMolecule("aldp")!;
+  const size = positions.length;
+  const shaken = random(count * size, 9, 0.003);
+  const x = Float64Array.from(shaken, (v, a) => positions[a % size] + v);
+  const gpu = new GpuMolecule(kernels, forceField, "obc1");
+  await gpu.energies(x, count);
+  const from = performance.now();
+  await gpu.energies(x, count);
+  const seconds = (performance.now() - from) / 1000;
+  const wasm = new MoleculeKernel(await loadKernels(), forceField, "obc1");
+  const core = fastest(() => wasm.energies(x, count));
+  add({
+    what: `energies and forces of aldp, OBC1, ${count} conformations`,
+    gpu: count / seconds,
+    unit: "conformations/s",
+    over: { "one core": core / seconds, [`${cores} cores`]: core / seconds / cores },
+  });
+}
+
 const START = "<!-- bench:gpu -->";
 
 /** The table of this adapter, in place of what stood between its marks in bench/README.md. */
@@ -347,6 +398,7 @@ for (const N of [13, 55, 512]) {
 for (const system of quick ? ["dw4", "lj13"] : ["dw4", "lj13", "lj55"]) {
   await network(kernels, system, quick ? 8 : system === "lj55" ? 1024 : 8192, peak);
 }
+await molecule(kernels, quick ? 256 : 65536);
 device.destroy();
 const [samples, steps] = quick ? [16, 8] : [100, 100];
 for (const system of quick ? ["dw4"] : ["dw4", "lj13", "lj55"]) {
@@ -354,6 +406,9 @@ for (const system of quick ? ["dw4"] : ["dw4", "lj13", "lj55"]) {
 }
 for (const system of quick ? ["dw4"] : ["dw4", "lj13", "lj55"]) {
   await sampling(system, quick ? 64 : system === "lj55" ? 1024 : 8192, steps);
+}
+for (const N of quick ? [13] : [13, 55]) {
+  await paths(N, quick ? 64 : 16384, quick ? 20 : 100);
 }
 if (Deno.args.includes("--write")) writeResults(name, peak);
 Deno.exit(0);

@@ -27,7 +27,7 @@ export async function selectBackend(choice: BackendChoice, asked: Asked = {}): P
   if (choice === "webgpu" && missing) {
     throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
   }
-  if (missing) return { backend: "wasm" };
+  if (missing || choice === "auto" && asked.withoutNetwork) return { backend: "wasm" };
   const found = await findAdapter();
   if (choice === "auto") {
     if (found.adapter === null || found.facts.software) return { backend: "wasm" };

@@ -17,6 +17,7 @@ export interface MachineOptions {
 export function askedOf({ system, julep, path, chains, internal }: RunConfig): Asked {
   return {
     molecule: system.kind === "molecule",
+    withoutNetwork: Boolean(path || chains || internal),
     julep: path || chains || internal ? null : julep,
   };
 }

@@ -74,3 +74,11 @@ Deno.test("what the webgpu backend cannot do is refused by name before anything 
   await refused({ molecule: true }, /webgpu.*molecules.*--backend wasm/);
   await refused({ julep: { diffusion: { kind: "pis" } } }, /webgpu.*"pis".*--backend wasm/);
 });
+
+Deno.test("auto leaves paths and chains to the cores, whatever GPU there is", async () => {
+  assert.deepEqual(await selectBackend("auto", { withoutNetwork: true }), { backend: "wasm" });
+});
+
+gpuTest("--backend webgpu takes paths and chains", async () => {
+  assert.equal((await selectBackend("webgpu", { withoutNetwork: true })).backend, "webgpu");
+});

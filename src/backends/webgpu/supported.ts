@@ -4,6 +4,8 @@
 export interface Asked {
   /** The system is a molecule. */
   readonly molecule?: boolean;
+  /** Annealing paths or chains: "auto" leaves them to the cores, whose share of a level is microseconds. */
+  readonly withoutNetwork?: boolean;
   readonly julep?: { readonly diffusion?: { readonly kind: string } } | null;
 }
 
