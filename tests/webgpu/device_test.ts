@@ -7,6 +7,9 @@ import { DeviceLostError, GpuError } from "../../src/backends/webgpu/errors.ts";
 import { GpuKernels } from "../../src/backends/webgpu/kernels.ts";
 import { preset } from "../../src/config/presets.ts";
 import { createSystem } from "../../src/systems/create.ts";
+import { WebGpuExecutor } from "../../src/backends/webgpu/executor.ts";
+import { clusterPath } from "../../src/path/cluster.ts";
+import { lennardJones, scattered } from "../path/helpers.ts";
 import { gpuTest } from "../conformance/gpu.ts";
 
 const system = createSystem(preset("dw4").system);
@@ -82,3 +85,39 @@ Deno.test("auto leaves paths and chains to the cores, whatever GPU there is", as
 gpuTest("--backend webgpu takes paths and chains", async () => {
   assert.equal((await selectBackend("webgpu", { withoutNetwork: true })).backend, "webgpu");
 });
+
+gpuTest(
+  "a device lost before paths, chains or an island is opened again, with the same result",
+  async () => {
+    const system = lennardJones(13);
+    const path = clusterPath(system, { kernel: "underdamped", levels: 6 });
+    const executor = await WebGpuExecutor.create({ recover: true });
+    const warn = console.warn;
+    const said: string[] = [];
+    console.warn = (line: string) => said.push(line);
+    try {
+      const job = { seed: 3, first: 0, count: 8, direction: "forward" as const };
+      const chains = {
+        ...{ seed: 3, first: 0, count: 4, positions: scattered(13, 3, 4, 12, 1.1, 0.03) },
+        ...{ leapfrogs: 2, stepSize: 0.02, targetAcceptance: 0.8, warmup: 2, draws: 2, thin: 1 },
+      };
+      await executor.prepare({ system, mint: null, julep: null, path });
+      const results = async () => [
+        (await executor.paths(job)).logWeights,
+        (await executor.chains(chains)).positions,
+        (await executor.island({ seed: 3, island: 0, population: 16, threshold: 0.9 })).logWeights,
+      ];
+      const before = await results();
+      executor.device.destroy();
+      assert.deepEqual(await results(), before);
+      assert.equal(said.length, 1);
+      assert.match(
+        said[0],
+        /^path .* 6 levels, N = 13: the GPU device was lost .*opening it again$/,
+      );
+    } finally {
+      console.warn = warn;
+      executor.dispose();
+    }
+  },
+);
