@@ -7,10 +7,13 @@ import {
   addExponentialDisplacement,
   type LowRank,
 } from "../../src/backends/reference/matrix_exponential.ts";
+import { moleculeEnergies } from "../../src/backends/reference/molecule_energies.ts";
 import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
 import { WebGpuExecutor } from "../../src/backends/webgpu/executor.ts";
 import { GpuDevice } from "../../src/backends/webgpu/device.ts";
 import { GpuKernels } from "../../src/backends/webgpu/kernels.ts";
+import { GpuMolecule } from "../../src/backends/webgpu/molecule.ts";
+import type { LennardJonesConfig } from "../../src/config/config.ts";
 import { preset } from "../../src/config/presets.ts";
 import { egnnLayout, egnnOutput, initialiseEgnn } from "../../src/julep/egnn.ts";
 import { uniformTimes } from "../../src/julep/schedule.ts";
@@ -18,7 +21,11 @@ import { initialiseJulep } from "../../src/julep/train.ts";
 import { normals, RandomStream, Stream, streamKey, threefry2x32 } from "../../src/math/random.ts";
 import { drawMint, MintDensity } from "../../src/mint/mixture.ts";
 import { initialiseMint } from "../../src/mint/start.ts";
+import { clusterPath } from "../../src/path/cluster.ts";
+import type { PathKernelName } from "../../src/path/model.ts";
 import { createSystem } from "../../src/systems/create.ts";
+import { MoleculeEnergy } from "../../src/systems/molecule/energy.ts";
+import { aldp } from "../../src/systems/molecule/presets.ts";
 
 /** One comparison: the largest error and what it may be. */
 export interface Comparison {
@@ -216,6 +223,75 @@ async function julep(name: string, steps: number): Promise<Comparison[]> {
   ];
 }
 
+/** Annealing paths both ways, islands with moves, and chains. */
+async function paths(kernel: PathKernelName): Promise<Comparison[]> {
+  const system = preset("lj13").system as LennardJonesConfig;
+  const path = clusterPath(system, { kernel, levels: 12, leapfrogs: 2 });
+  const problem = { system, mint: null, julep: null, path };
+  const reference = new ReferenceExecutor();
+  const gpu = await WebGpuExecutor.create();
+  reference.prepare(problem);
+  await gpu.prepare(problem);
+  const job = { seed: 5, first: 0, count: 4 };
+  const exact = reference.paths({ ...job, direction: "forward" });
+  const got = await gpu.paths({ ...job, direction: "forward" });
+  const positions = Float64Array.from(exact.positions);
+  const back = { ...job, direction: "backward", positions } as const;
+  const moves = { transitions: 1, leapfrogs: 2, stepFactor: 1 };
+  const island = { seed: 8, island: 3, population: 16, threshold: 0.9, moves };
+  const chains = {
+    ...{ ...job, positions, leapfrogs: 3, stepSize: 0.02, targetAcceptance: 0.8 },
+    ...{ warmup: 3, draws: 2, thin: 2 },
+  };
+  const largest = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+    Array.from(b).reduce((w, v, s) => a[s] === v ? w : Math.max(w, Math.abs(v - a[s])), 0);
+  const out = [
+    { name: `path, ${kernel}`, error: largest(got.logWeights, exact.logWeights) },
+    {
+      name: `path, ${kernel}, backward`,
+      error: largest((await gpu.paths(back)).logWeights, reference.paths(back).logWeights),
+    },
+    {
+      name: `path, ${kernel}, island`,
+      error: largest((await gpu.island(island)).logWeights, reference.island(island).logWeights),
+    },
+    {
+      name: "hmc",
+      error: largest((await gpu.chains(chains)).positions, reference.chains(chains).positions),
+    },
+  ].map((one) => ({ ...one, tolerance: 1e-3 }));
+  gpu.dispose();
+  return out;
+}
+
+async function molecule(kernels: GpuKernels): Promise<Comparison[]> {
+  const { forceField, positions } = aldp();
+  const jitter = noise(4 * positions.length, 14, 0.004);
+  const x = jitter.map((v, a) => v + positions[a % positions.length]);
+  const got = await new GpuMolecule(kernels, forceField, "obc2").energies(x, 4);
+  const exact = moleculeEnergies(new MoleculeEnergy(forceField, "obc2"), x, 4);
+  return [
+    { name: "molecule_energies", error: distance(got.terms, exact.terms), tolerance: 1e-5 },
+    { name: "molecule forces", error: distance(got.gradients, exact.gradients), tolerance: 1e-4 },
+  ];
+}
+
+/** Densities of the other families of the prior. */
+async function families(kernels: GpuKernels): Promise<Comparison[]> {
+  const out: Comparison[] = [];
+  for (const family of ["pvmf", "orbit_gaussian"] as const) {
+    const config = preset("dw4");
+    Object.assign(config.mint, { components: 3, family });
+    const mint = initialiseMint(createSystem(config.system), config.mint, 4);
+    const q = new MintDensity(mint);
+    const x = drawMint(q, 1, 0, 8);
+    const got = await kernels.mintPrior(mint, Float32Array.from(x), 8);
+    const exact = Array.from({ length: 8 }, (_, s) => q.logDensity(x.slice(8 * s, 8 * s + 8)));
+    out.push({ name: family, error: distance(got.values, exact), tolerance: 1e-5 });
+  }
+  return out;
+}
+
 async function run(): Promise<Outcome> {
   const device = await GpuDevice.open({ defaultLimits: true });
   const kernels = new GpuKernels(device);
@@ -226,6 +302,10 @@ async function run(): Promise<Outcome> {
     ...await potentials(kernels, "lj13"),
     ...await network(kernels),
     ...await exponential(kernels),
+    ...await families(kernels),
+    ...await molecule(kernels),
+    ...await paths("underdamped"),
+    ...await paths("adjusted"),
     ...await julep("dw4", 20),
     ...await julep("lj13", 100),
   ];
