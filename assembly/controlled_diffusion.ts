@@ -1,7 +1,7 @@
 // The comparators' kernels (src/julep/diffusion.ts) on blocks of four systems: whole paths, and the
 // gradient of the log-variance loss along stored ones.
 //
-//   k⁺(x'|x) = N(a⁺x + h u(x, t), σ⁺²),  k⁻(x|x') = N(a⁻x', σ⁻²),  u = b + γ (1 + g) S
+//   k⁺(x'|x) = N(a⁺x + h u(x, t), σ⁺²),  k⁻(x|x') = N(a⁻x', σ⁻²),  u = β b + 2 (1 + g) S
 //
 // a± − 1, σ± and h of every step come from the host, in float32; the constants log σ⁺/σ⁻ and the ends
 // of W are the host's, in float64. As in julep.ts residuals are formed from displacements. The centre
@@ -18,7 +18,7 @@ class DiffusionJob {
   particles: i32;
   dimension: i32;
   steps: i32;
-  /** Per-particle clip of S; 0: none. */
+  /** Per-particle clip of ∇U in S; 0: none. */
   clip: f32;
   pairKind: i32;
   pairParameters: usize;
@@ -31,15 +31,21 @@ class DiffusionJob {
   targetForce: i32;
   /** f32[T + 1]. */
   times: usize;
-  /** f32 (6, T): a⁺ − 1, a⁻ − 1, σ⁺, σ⁻, h, γ. */
+  /** f32 (9, T): a⁺ − 1, a⁻ − 1, σ⁺, σ⁻, h, β, a, 1/v, η. */
   schedule: usize;
   key0: u32;
   key1: u32;
   /** 1: forward; 0: backward. */
   forward: i32;
   scratch: usize;
-  /** c of S = −∇U + c x. */
+  /** c. */
   attraction: f32;
+  /** Half the distance between the points of a derivative of S, length. */
+  difference: f32;
+  /** Per-particle clip of the adjoint of a state, in units of β; 0: none. */
+  adjointClip: f32;
+  /** Descent steps of S. */
+  proximalSteps: i32;
 }
 
 // b (N·n), c (N·n), h (N), s (1); the last two only with the force.
@@ -47,7 +53,7 @@ class DiffusionJob {
 @inline function netSize(N: i32, n: i32): i32 { return 2 * N * n + N + 1; }
 
 /** Bytes of DiffusionJob.scratch. */
-export function diffusionScratchBytes(N: i32, n: i32): i32 { return (7 * N * n + netSize(N, n)) * 16; }
+export function diffusionScratchBytes(N: i32, n: i32): i32 { return (9 * N * n + netSize(N, n)) * 16; }
 
 // @ts-ignore: decorator
 @inline function scheduled(job: DiffusionJob, row: i32, step: i32): f32 {
@@ -73,10 +79,8 @@ function centre(v: usize, N: i32, n: i32): void {
   }
 }
 
-/** −∇U softened, clipped per particle (not where `clip` is 0), without its mean, and attraction·x. */
-function targetForce(
-  job: DiffusionJob, x: usize, t: f32, clip: f32, attraction: f32, force: usize,
-): void {
+/** −∇U softened, clipped per particle (not where `clip` is 0), without its mean. */
+function targetForce(job: DiffusionJob, x: usize, t: f32, clip: f32, force: usize): void {
   const N = job.particles;
   const n = job.dimension;
   pairEnergies(job.pairKind, job.pairParameters, x, force, N, n, t);
@@ -96,11 +100,31 @@ function targetForce(
     }
   }
   centre(force, N, n);
-  if (attraction == 0) return;
-  const c = f32x4.splat(attraction);
-  for (let a = 0; a < N * n; a++) {
-    const p = at(force, a);
-    v128.store(p, fma(c, v128.load(at(x, a)), v128.load(p)));
+}
+
+/** S of a step's state: (a/v)(y − a x), y after the steps of descent. y: (N, n) f32x4 to work in. */
+function guidance(job: DiffusionJob, x: usize, step: i32, y: usize, out: usize): void {
+  const size = job.particles * job.dimension;
+  const t = timeAt(job, step);
+  const a = f32x4.splat(scheduled(job, 6, step));
+  const precision = f32x4.splat(scheduled(job, 7, step));
+  const eta = f32x4.splat(scheduled(job, 8, step));
+  const c = f32x4.splat(job.attraction);
+  for (let k = 0; k < size; k++) v128.store(at(y, k), f32x4.mul(a, v128.load(at(x, k))));
+  for (let pass = 0; pass < job.proximalSteps; pass++) {
+    targetForce(job, y, t, job.clip, out);
+    for (let k = 0; k < size; k++) {
+      const p = at(y, k);
+      const here = v128.load(p);
+      const moved = fnma(a, v128.load(at(x, k)), here);
+      const slope = fnma(precision, moved, fma(c, here, v128.load(at(out, k))));
+      v128.store(p, fma(eta, slope, here));
+    }
+  }
+  const factor = f32x4.mul(a, precision);
+  for (let k = 0; k < size; k++) {
+    const moved = fnma(a, v128.load(at(x, k)), v128.load(at(y, k)));
+    v128.store(at(out, k), f32x4.mul(factor, moved));
   }
 }
 
@@ -113,7 +137,7 @@ function addControl(
   const size = N * n;
   const t = timeAt(job, step);
   const h = f32x4.splat(scheduled(job, 4, step));
-  let gain = f32x4.splat(scheduled(job, 5, step));
+  let gain = f32x4.splat(2);
   if (job.network) {
     egnnForward(job.network, x, f32x4.splat(t), net, job.networkScratch, tape);
     centre(net, N, n);
@@ -127,9 +151,10 @@ function addControl(
     }
   }
   if (job.network) {
+    const factor = f32x4.mul(h, f32x4.splat(scheduled(job, 5, step)));
     for (let a = 0; a < size; a++) {
       const p = at(move, a);
-      v128.store(p, fma(h, v128.load(at(net, a)), v128.load(p)));
+      v128.store(p, fma(factor, v128.load(at(net, a)), v128.load(p)));
     }
   }
 }
@@ -156,7 +181,8 @@ export function diffusionPaths(
   const force = at(there, size);
   const noise = at(force, size);
   const move = at(noise, size);
-  const net = at(move, size);
+  const work = at(move, size);
+  const net = at(work, size);
   const half = f32x4.splat(0.5);
   for (let block = 0; block < blocks; block++) {
     const sample = i32x4.add(i32x4.splat(first + block * LANES), i32x4(0, 1, 2, 3));
@@ -183,16 +209,14 @@ export function diffusionPaths(
       let drawn = f32x4.splat(0);
       let returned = f32x4.splat(0);
       if (job.forward) {
-        if (job.targetForce) targetForce(job, here, timeAt(job, step), job.clip, job.attraction, force);
+        if (job.targetForce) guidance(job, here, step, work, force);
         addControl(job, here, force, step, net, 0, move);
       }
       for (let a = 0; a < size; a++) {
         v128.store(at(there, a), f32x4.add(v128.load(at(here, a)), v128.load(at(move, a))));
       }
       if (!job.forward) {
-        if (job.targetForce) {
-          targetForce(job, there, timeAt(job, step), job.clip, job.attraction, force);
-        }
+        if (job.targetForce) guidance(job, there, step, work, force);
         for (let a = 0; a < size; a++) {
           const p = at(move, a);
           v128.store(p, fma(pullUp, v128.load(at(there, a)), v128.load(p)));
@@ -230,7 +254,7 @@ export function diffusionPaths(
     memory.copy(x + block * bytes, here, bytes);
     if (states) {
       const end = <usize>(T * blocks + block) * bytes;
-      targetForce(job, states + end, 1, 0, 0, forces + end);
+      targetForce(job, states + end, 1, 0, forces + end);
     }
   }
 }
@@ -265,14 +289,17 @@ function outputAdjoints(
   const n = job.dimension;
   const size = N * n;
   memory.fill(net, 0, <usize>netSize(N, n) << 4);
-  memory.copy(net, adjoint, <usize>size << 4);
+  const scale = f32x4.splat(scheduled(job, 5, step));
+  for (let a = 0; a < size; a++) {
+    v128.store(at(net, a), f32x4.mul(scale, v128.load(at(adjoint, a))));
+  }
   centre(net, N, n);
   if (!job.targetForce) return;
   let sum = f32x4.splat(0);
   for (let a = 0; a < size; a++) {
     sum = fma(v128.load(at(force, a)), v128.load(at(adjoint, a)), sum);
   }
-  v128.store(at(net, 2 * size + N), f32x4.mul(f32x4.splat(scheduled(job, 5, step)), sum));
+  v128.store(at(net, 2 * size + N), f32x4.add(sum, sum));
 }
 
 /**
@@ -307,9 +334,59 @@ export function diffusionGradient(
 }
 
 /**
+ * out += (∂S/∂x) v at a step's state, a central difference. Lanes outside `alive` (all bits or none) get
+ * nothing: their states are zero, where the gradient is no number. `space`: 3·N·n f32x4.
+ */
+function addGuidanceDerivative(
+  job: DiffusionJob, x: usize, step: i32, v: usize, alive: v128, space: usize, out: usize,
+): void {
+  const size = job.particles * job.dimension;
+  const changed = space;
+  const shifted = at(changed, size);
+  const work = at(shifted, size);
+  let norm = f32x4.splat(1e-30);
+  for (let a = 0; a < size; a++) norm = fma(v128.load(at(v, a)), v128.load(at(v, a)), norm);
+  norm = f32x4.sqrt(norm);
+  const distance = f32x4.div(f32x4.splat(job.difference), norm);
+  const scale = f32x4.div(norm, f32x4.splat(2 * job.difference));
+  for (let side = 0; side < 2; side++) {
+    const move = side == 0 ? distance : f32x4.neg(distance);
+    for (let a = 0; a < size; a++) {
+      v128.store(at(shifted, a), fma(move, v128.load(at(v, a)), v128.load(at(x, a))));
+    }
+    guidance(job, shifted, step, work, changed);
+    const factor = side == 0 ? scale : f32x4.neg(scale);
+    for (let a = 0; a < size; a++) {
+      const p = at(out, a);
+      const product = f32x4.mul(factor, v128.load(at(changed, a)));
+      v128.store(p, f32x4.add(v128.load(p), v128.and(product, alive)));
+    }
+  }
+}
+
+/** v ← v/√(1 + |v_i|²/(adjointClip·unit)²) for every particle; lanes of unit 0 stay as they are. */
+function clipAdjoint(job: DiffusionJob, v: usize, unit: v128): void {
+  const n = job.dimension;
+  const one = f32x4.splat(1);
+  const edge = f32x4.mul(f32x4.splat(job.adjointClip), unit);
+  const square = f32x4.mul(edge, edge);
+  const inverse = v128.and(f32x4.div(one, square), f32x4.gt(square, f32x4.splat(0)));
+  for (let i = 0; i < job.particles; i++) {
+    let norm = f32x4.splat(0);
+    for (let a = i * n; a < (i + 1) * n; a++) {
+      norm = fma(v128.load(at(v, a)), v128.load(at(v, a)), norm);
+    }
+    const factor = f32x4.div(one, f32x4.sqrt(fma(norm, inverse, one)));
+    for (let a = i * n; a < (i + 1) * n; a++) {
+      v128.store(at(v, a), f32x4.mul(factor, v128.load(at(v, a))));
+    }
+  }
+}
+
+/**
  * Adds Σ_s coefficients_s·∂W_s/∂parameters to `gradient`, the noise held fixed and the states
- * following the parameters: the adjoint method from the end of every path. coefficients: f32
- * (blocks·4).
+ * following the parameters: the adjoint method from the end of every path, without the terms of mean
+ * zero that the oracle names. coefficients: f32 (blocks·4).
  */
 export function diffusionPathGradient(
   jobAddress: usize, blocks: i32, states: usize, forces: usize, coefficients: usize,
@@ -323,12 +400,14 @@ export function diffusionPathGradient(
   const lambda = job.scratch;
   const adjoint = at(lambda, size);
   const before = at(adjoint, size);
-  const unused = at(before, size);
-  const net = at(unused, size);
+  const pulled = at(before, size);
+  const space = at(pulled, size);
+  const net = at(space, 3 * size);
   beginGradient(job.network, job.networkScratch);
   gatherPositions(job.networkScratch, before);
   for (let block = 0; block < blocks; block++) {
     const kappa = v128.load(coefficients + (<usize>block << 4));
+    const alive = f32x4.ne(kappa, f32x4.splat(0));
     const end = forces + <usize>(job.steps * blocks + block) * bytes;
     for (let a = 0; a < size; a++) {
       v128.store(at(lambda, a), f32x4.mul(kappa, v128.load(at(end, a))));
@@ -342,17 +421,40 @@ export function diffusionPathGradient(
       const sigma = <f64>scheduled(job, 3, step);
       const scale = f32x4.mul(kappa, f32x4.splat(<f32>(1.0 / (sigma * sigma))));
       const h = f32x4.splat(scheduled(job, 4, step));
+      // −κ (h/σ⁺²)(x_{i+1} − a⁺x_i − h u), and the network at the state, for its tape.
+      detachedAdjoint(job, x, next, force, step, kappa, net, adjoint);
+      const ahead = v128.load(at(net, 2 * size + N));
       for (let a = 0; a < size; a++) {
         const there = v128.load(at(next, a));
         const residual = fnma(down, there, f32x4.sub(v128.load(at(x, a)), there));
         const pull = f32x4.mul(scale, residual);
         const l = f32x4.add(v128.load(at(lambda, a)), fma(down, pull, pull));
-        v128.store(at(lambda, a), f32x4.sub(fma(up, l, l), pull));
-        v128.store(at(adjoint, a), f32x4.mul(h, l));
+        v128.store(at(pulled, a), f32x4.sub(f32x4.mul(h, l), v128.load(at(adjoint, a))));
+        v128.store(at(lambda, a), f32x4.neg(pull));
       }
-      // The network at the state, for its tape.
-      memory.fill(unused, 0, bytes);
-      addControl(job, x, force, step, net, job.tape, unused);
+      if (job.adjointClip > 0) {
+        clipAdjoint(job, pulled, f32x4.mul(kappa, f32x4.mul(h, f32x4.splat(scheduled(job, 5, step)))));
+      }
+      const inverse = f32x4.div(f32x4.splat(1), h);
+      for (let a = 0; a < size; a++) {
+        const own = v128.load(at(pulled, a));
+        const all = f32x4.add(own, v128.load(at(adjoint, a)));
+        v128.store(at(adjoint, a), own);
+        v128.store(at(pulled, a), all);
+        const l = f32x4.mul(inverse, all);
+        const p = at(lambda, a);
+        v128.store(p, f32x4.add(v128.load(p), fma(up, l, l)));
+      }
+      if (job.targetForce) {
+        let gain = f32x4.splat(2);
+        if (job.network) gain = fma(gain, ahead, gain);
+        for (let a = 0; a < size; a++) {
+          const p = at(pulled, a);
+          v128.store(p, f32x4.mul(gain, v128.load(p)));
+        }
+        centre(pulled, N, n);
+        addGuidanceDerivative(job, x, step, pulled, alive, space, lambda);
+      }
       outputAdjoints(job, force, step, adjoint, net);
       memory.fill(before, 0, bytes);
       egnnBackward(job.network, x, net, gradient, job.networkScratch, job.tape);

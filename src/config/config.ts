@@ -196,6 +196,11 @@ export interface DiffusionConfig {
   targetForce: boolean;
   /** λ, length⁻²: the force acts once the noise still to come is of variance 1/λ or less. */
   stiffness: number;
+  /** K ≥ 1, evaluations of the force in every step (src/julep/diffusion.ts). */
+  proximalSteps: number;
+  /** Per-particle clip of the adjoint where the gradient goes through the path, in units of the
+   * control's size at its time; null: none. */
+  adjointClip: number | null;
   /** ε(t) falls from stepSize.initial geometrically to this fraction of it; (0, 1]. */
   finalStepSize: number;
 }

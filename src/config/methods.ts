@@ -198,10 +198,25 @@ function withPath(
   return { ...base, path };
 }
 
-/** Width of the Gaussian prior and ∫ε: from the width of the target, by kind of system. */
-const scales = {
-  double_well: { prior: { pis: 1, dds: 2 }, stepSize: { pis: 8, dds: 60 }, stiffness: 20 },
-  lennard_jones: { prior: { pis: 0.5, dds: 1 }, stepSize: { pis: 4, dds: 15 }, stiffness: 300 },
+/**
+ * Width of the Gaussian prior and ∫ε, from the width of the target; λ near its largest stiffness; and how
+ * long training goes on improving (docs/method.md section 3), by kind of system.
+ */
+const comparators = {
+  double_well: {
+    prior: { pis: 1, dds: 2 },
+    stepSize: { pis: 8, dds: 60 },
+    stiffness: 60,
+    iterations: 400,
+    samples: { pis: 48, dds: 96 },
+  },
+  lennard_jones: {
+    prior: { pis: 0.5, dds: 1 },
+    stepSize: { pis: 4, dds: 15 },
+    stiffness: 300,
+    iterations: 100,
+    samples: { pis: 32, dds: 32 },
+  },
 } as const;
 
 function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunConfig {
@@ -211,7 +226,7 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
       `method ${kind} is for double wells and Lennard-Jones clusters, got a molecule`,
     );
   }
-  const { prior, stepSize, stiffness } = scales[system.kind];
+  const { prior, stepSize, stiffness, iterations, samples } = comparators[system.kind];
   return {
     ...config,
     mint: {
@@ -222,17 +237,32 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
     },
     julep: {
       ...config.julep,
-      iterations: 1000,
+      samples: samples[kind],
+      iterations,
+      learningRate: 2e-3,
       gauge: "centre_of_mass",
       grid: "uniform",
       loss: "total",
       tilt: 0,
-      gradientFraction: 0.25,
+      gradientFraction: 1,
       forceClip: 20,
-      network: { ...config.julep.network, drift: true, evenDrift: false, matrix: "none" },
+      network: {
+        ...config.julep.network,
+        hidden: 32,
+        drift: true,
+        evenDrift: false,
+        matrix: "none",
+      },
       stepSize: { ...config.julep.stepSize, initial: stepSize[kind], knots: 8, learn: false },
       path: null,
-      diffusion: { kind, targetForce: true, stiffness, finalStepSize: 0.005 },
+      diffusion: {
+        kind,
+        targetForce: true,
+        stiffness,
+        proximalSteps: 5,
+        adjointClip: 5,
+        finalStepSize: 0.005,
+      },
     },
   };
 }

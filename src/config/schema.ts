@@ -197,6 +197,8 @@ const julep = object({
     kind: oneOf("pis", "dds"),
     targetForce: boolean(),
     stiffness: nonNegative(),
+    proximalSteps: integer(1, 100),
+    adjointClip: z.union([z.null(), positive()], "a number > 0 or null"),
     finalStepSize: fraction(),
   }).optional(),
 });

@@ -11,16 +11,29 @@
  *        starts from a point: with v_i = s² + 2 Σ_{j<i} h_j, a⁺ = 1, σ⁺² = 2h, a⁻ = v_i / v_{i+1},
  *        σ⁻² = 2h v_i / v_{i+1}.
  *
- * The control is u = b(x, t) + γ(t) (1 + g(x, t)) S(x, t): b the network's equivariant output, g its
- * invariant one (both start at zero), S = −∇U + c x, U softened at t < 1 and its force clipped: the
- * gradient of log p/q, q the reference process's end, N(0, 1/c). The optimal control is 2∇ log of p/q
- * smoothed by what noise is still to come, of variance v(t): for stiffness λ about the factor
- * γ = 2/(1 + λ v). S counts as a constant when gradients are taken, as in both papers' programs.
- * Without targetForce u = b.
+ * The control is u = β(t) b(x, t) + 2 (1 + g(x, t)) S(x, t): b the network's equivariant output, g its
+ * invariant one (both start at zero), S a force of the target. The optimal control is 2∇ log of p/q
+ * smoothed by the noise that is still to come, where q = N(0, 1/c) is the reference process's end and
+ * a x + N(0, v) where x would end without control. S is what is left of that with the integral taken at
+ * its largest term, found by K steps of descent from y_0 = a x:
+ *
+ *   y ← y − η (∇U(y) − c y + (y − a x)/v),  η = 1/(1/v + λ),  S = a (y_K − a x)/v
+ *
+ * U softened at t < 1 and ∇U clipped. K = 1 is −∇U + c x, as in both papers, held back by 1/(1 + λv)
+ * while much noise is to come; more steps hold every direction back by its own stiffness (below λ).
+ * β = 1/√(v + 1/λ) is the size of such a score, so that the network's outputs are of order one at all
+ * times. Without targetForce u = β b.
  * For any u, E[e^W] = Z with the path weight of every other method here.
  */
 import type { DiffusionConfig } from "../config/config.ts";
 import { stepSizes } from "./schedule.ts";
+
+/**
+ * S is differentiated, where the gradient through a path needs it, by central differences: half the
+ * distance between the two points, in the system's lengths. Up to the clip S is a gradient where descent
+ * has converged, and its Jacobian symmetric.
+ */
+export const DIFFERENCE = 1 / 128;
 
 /** The numbers of every step i = 0 … T − 1; what both kernels of the step need beside the control. */
 export interface DiffusionSteps {
@@ -30,9 +43,13 @@ export interface DiffusionSteps {
   /** σ⁺ and σ⁻. */
   readonly sigmaForward: Float64Array;
   readonly sigmaBackward: Float64Array;
-  /** h and γ. */
+  /** h and β. */
   readonly control: Float64Array;
-  readonly gain: Float64Array;
+  readonly scale: Float64Array;
+  /** a, 1/v and η. */
+  readonly decay: Float64Array;
+  readonly precision: Float64Array;
+  readonly descent: Float64Array;
   /** c. */
   readonly attraction: number;
 }
@@ -57,27 +74,34 @@ export function diffusionSteps(
     sigmaForward: new Float64Array(T),
     sigmaBackward: new Float64Array(T),
     control,
-    gain: new Float64Array(T),
+    scale: new Float64Array(T),
+    decay: new Float64Array(T).fill(1),
+    precision: new Float64Array(T),
+    descent: new Float64Array(T),
     attraction: 1 / end,
   };
   let remaining = all;
-  let variance = priorScale ** 2;
+  let spread = priorScale ** 2;
   for (let i = 0; i < T; i++) {
     const h = control[i];
-    const toCome = kind === "dds" ? -end * Math.expm1(-2 * remaining / end) : 2 * remaining;
-    out.gain[i] = 2 / (1 + stiffness * Math.max(0, toCome));
-    remaining -= h;
+    const v = kind === "dds" ? -end * Math.expm1(-2 * remaining / end) : 2 * remaining;
+    if (kind === "dds") out.decay[i] = Math.exp(-remaining / end);
+    out.precision[i] = 1 / v;
+    out.descent[i] = 1 / (1 / v + stiffness);
+    out.scale[i] = stiffness > 0 ? 1 / Math.sqrt(v + 1 / stiffness) : 1;
+    // Never below zero by rounding.
+    remaining = i === T - 2 ? control[T - 1] : remaining - h;
     if (kind === "dds") {
       const rate = h / priorScale ** 2;
       out.pullForward[i] = out.pullBackward[i] = Math.expm1(-rate);
       out.sigmaForward[i] = out.sigmaBackward[i] = priorScale *
         Math.sqrt(-Math.expm1(-2 * rate));
     } else {
-      const next = variance + 2 * h;
+      const next = spread + 2 * h;
       out.pullBackward[i] = -2 * h / next;
       out.sigmaForward[i] = Math.sqrt(2 * h);
-      out.sigmaBackward[i] = Math.sqrt(2 * h * variance / next);
-      variance = next;
+      out.sigmaBackward[i] = Math.sqrt(2 * h * spread / next);
+      spread = next;
     }
   }
   return out;

@@ -42,5 +42,8 @@ export interface JulepModel {
   /** A fitted drift beside the network's b; absent: none. */
   readonly pairDrift?: PairVelocity;
   /** A comparator's kernels in place of Julep's (diffusion.ts); absent: Julep. */
-  readonly diffusion?: Pick<DiffusionConfig, "kind" | "targetForce" | "stiffness">;
+  readonly diffusion?: Pick<
+    DiffusionConfig,
+    "kind" | "targetForce" | "stiffness" | "proximalSteps" | "adjointClip"
+  >;
 }

@@ -83,6 +83,8 @@ export function initialiseJulep(
           kind: diffusion.kind,
           targetForce: diffusion.targetForce,
           stiffness: diffusion.stiffness,
+          proximalSteps: diffusion.proximalSteps,
+          adjointClip: diffusion.adjointClip,
         },
       }
       : {}),

@@ -1,5 +1,5 @@
 /** Host side of assembly/controlled_diffusion.ts: packs a job, runs paths and gradients. */
-import { diffusionSteps } from "../../julep/diffusion.ts";
+import { DIFFERENCE, diffusionSteps } from "../../julep/diffusion.ts";
 import type { JulepModel } from "../../julep/model.ts";
 import type { System } from "../../systems/system.ts";
 import { type GradientJob, LANES } from "../backend.ts";
@@ -7,7 +7,7 @@ import { fromBlocks, toBlocks } from "./julep.ts";
 import type { KernelInstance } from "./module.ts";
 
 /** Fields of DiffusionJob in assembly/controlled_diffusion.ts, 4 bytes each. */
-const JOB_FIELDS = 17;
+const JOB_FIELDS = 20;
 
 /** What does not change between jobs. */
 export interface DiffusionProblem {
@@ -38,17 +38,20 @@ function packJob(
   const steps = diffusionSteps(diffusion, julep.logStepSize, times, priorScale);
   const scratch = memory.alloc(exports.diffusionScratchBytes(N, n));
   const timesAt = memory.alloc(4 * (T + 1));
-  const schedule = memory.alloc(4 * 6 * T);
+  const schedule = memory.alloc(4 * 9 * T);
   const address = memory.alloc(4 * JOB_FIELDS);
   memory.f32(timesAt, T + 1).set(times);
-  const rows = memory.f32(schedule, 6 * T);
+  const rows = memory.f32(schedule, 9 * T);
   [
     steps.pullForward,
     steps.pullBackward,
     steps.sigmaForward,
     steps.sigmaBackward,
     steps.control,
-    steps.gain,
+    steps.scale,
+    steps.decay,
+    steps.precision,
+    steps.descent,
   ].forEach((row, k) => rows.set(row, k * T));
   memory.i32(address, JOB_FIELDS).set([
     N,
@@ -67,10 +70,17 @@ function packJob(
     key[1],
     forward ? 1 : 0,
     scratch,
-    0, // attraction, a float: below
+    0, // attraction, difference and adjointClip, floats: below
+    0,
+    0,
+    diffusion.proximalSteps,
   ]);
   memory.f32(address + 12, 1)[0] = julep.forceClip ?? 0;
-  memory.f32(address + 4 * (JOB_FIELDS - 1), 1)[0] = steps.attraction;
+  memory.f32(address + 4 * (JOB_FIELDS - 4), 3).set([
+    steps.attraction,
+    DIFFERENCE * system.lengthScale,
+    diffusion.adjointClip ?? 0,
+  ]);
   const constants = steps.sigmaForward.map((sigma, i) =>
     (N - 1) * n * Math.log(sigma / steps.sigmaBackward[i])
   );
