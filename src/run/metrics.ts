@@ -47,6 +47,7 @@ export async function measure(
   jobs: RunJobs,
   pool: ExecutorPool,
   progress: Progress,
+  asked?: number,
 ): Promise<{
   metrics: Omit<Metrics, "trainSeconds" | "trainStageSeconds">;
   input: {
@@ -60,7 +61,7 @@ export async function measure(
   const seed = config.seed + METRICS_SEED_OFFSET;
   // Ten thousand are needed for an ESS worth the name; clusters would take minutes.
   const networkOfFew = system.particles <= 8 && !config.path && !config.chains;
-  const samples = networkOfFew ? 10_000 : 1_000;
+  const samples = asked ?? (networkOfFew ? 10_000 : 1_000);
   const drawn = await forward(sampler, samples, steps, seed, "Checking");
   const prior = await priorSamples(sampler, samples, seed);
   const priorLogWeights = prior.logWeights;

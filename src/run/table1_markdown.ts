@@ -66,11 +66,18 @@ function systemSection(system: TableSystem): string {
   const warned = system.results.flatMap((r) =>
     (r.warnings ?? []).map((w) => `- ${r.title}: ${w}\n`)
   );
+  const shortened = system.results.flatMap((r) =>
+    r.shortened ? [`- ${r.title}: ${r.shortened.join(", ")}\n`] : []
+  );
   return `## ${system.preset}\n\n${system.definition}${
     system.hash ? ` (${system.hash})` : ""
   }\n\n` +
     (known.length ? `Known: ${known.join("; ")}.\n\n` : "") +
     line(columns.map(([name]) => name)) + line(columns.map(() => "---")) + rows.join("") +
+    (shortened.length
+      ? `\nShortened (its own settings: mintjulep train ${system.preset} --method NAME):\n\n` +
+        shortened.join("")
+      : "") +
     (warned.length ? `\nWarnings:\n\n${warned.join("")}` : "");
 }
 

@@ -72,33 +72,42 @@ const SHORT_MINT = ["mint.iterations=300", "mint.samples=256"];
 
 const networks = (method: MethodName) => ["julep", "pis", "dds"].includes(method);
 
-/** What one row of a system is worth. */
+/**
+ * What one row of a system is worth. Sizes are such that on two cores --quick takes about five minutes,
+ * and all in full about 35: paths of a network cost 2 (dw4), 16 (lj13) and 300 (lj55) ms of one core,
+ * those of the comparators' smaller networks a third, those without a network hundredths.
+ */
 export function effort(preset: TablePreset, row: TableRow, quick: boolean): Effort {
-  const large = preset === "lj55";
   const { method } = row;
   if (method === "mcmc") {
-    const thin = (n: number) => [`chains.thin=${preset === "dw4" ? 4 * n : n}`];
-    if (quick) return { set: thin(large ? 20 : 100), samples: large ? 640 : 3200 };
-    return { set: thin(large ? 100 : 200), samples: large ? 6400 : 25_600 };
+    const small = preset === "lj55" ? 3200 : 4800;
+    return quick
+      ? { set: ["chains.thin=50"], samples: small }
+      : { set: [], samples: preset === "dw4" ? 25_600 : 10_000 };
   }
-  if (networks(method)) {
-    const tiny = method === "julep" && preset === "dw4" ? SHORT_MINT : [];
-    if (large && quick) {
-      return { set: [], samples: 0, left: "a network on 55 particles does not fit into --quick" };
+  if (networks(method)) return networkEffort(preset, method, quick);
+  if (preset === "lj55") return { set: [], samples: quick ? 2000 : 20_000 };
+  if (!quick) return { set: [], samples: Infinity };
+  const mint = preset === "dw4" && (method === "underdamped" || method === "adjusted");
+  return { set: mint ? SHORT_MINT : [], samples: 10_000 };
+}
+
+function networkEffort(preset: TablePreset, method: MethodName, quick: boolean): Effort {
+  const julep = method === "julep";
+  const iterations = (n: number) => `julep.iterations=${n}`;
+  const few = "julep.samples=16";
+  switch (preset) {
+    case "dw4": {
+      if (!quick) return { set: [], samples: Infinity };
+      return { set: julep ? [...SHORT_MINT, iterations(30)] : [iterations(60)], samples: 5000 };
     }
-    if (large) return { set: ["julep.iterations=20", "julep.samples=32"], samples: 2000 };
-    if (quick) {
-      const iterations = preset === "dw4" ? 40 : 6;
-      return {
-        set: [...tiny, `julep.iterations=${iterations}`],
-        samples: preset === "dw4" ? 10_000 : 2000,
-      };
+    case "lj55": {
+      if (quick) return { set: [iterations(2), few], samples: julep ? 100 : 200 };
+      return { set: [iterations(10), few], samples: julep ? 500 : 1000 };
     }
-    return { set: [], samples: Infinity };
+    default: {
+      if (quick) return { set: [iterations(julep ? 5 : 10)], samples: 1000 };
+      return { set: [], samples: 10_000 };
+    }
   }
-  if (quick) {
-    const mint = preset === "dw4" && (method === "underdamped" || method === "adjusted");
-    return { set: mint ? SHORT_MINT : [], samples: large ? 2000 : 10_000 };
-  }
-  return { set: [], samples: large ? 20_000 : Infinity };
 }

@@ -39,6 +39,8 @@ export interface TrainOptions {
   readonly backend: BackendChoice;
   /** Replace a run that is already in `out`. */
   readonly overwrite?: boolean;
+  /** Samples that the finished run is checked with; by default enough for its metrics. */
+  readonly checkSamples?: number;
   /** On a GPU: iterations from one read-back to the next; default: about a second's worth. */
   readonly readBackEvery?: number;
   readonly signal?: AbortSignal;
@@ -161,7 +163,15 @@ async function runOnPool(
   }
   if (!finished) await save();
   const jobs = new RunJobs(pool, config.system, signal);
-  const { metrics, input } = await measure(config, system, state, jobs, pool, progress);
+  const { metrics, input } = await measure(
+    config,
+    system,
+    state,
+    jobs,
+    pool,
+    progress,
+    options.checkSamples,
+  );
   const { trainSeconds, stageSeconds: trainStageSeconds } = await readTiming(out);
   const complete = { ...metrics, trainSeconds, trainStageSeconds };
   await writeJson(files.metrics(out), complete);
