@@ -23,13 +23,14 @@ export class ExactParts {
   /** Prior and path of a molecule in internal coordinates, where the problem has them. */
   readonly internal: InternalSampler | null;
 
-  constructor(problem: Problem) {
+  /** @param last what an executor was prepared with before: what did not change is taken over */
+  constructor(problem: Problem, last?: ExactParts | null) {
     this.system = createSystem(problem.system);
     this.#mixture = problem.mint ? new MintDensity(problem.mint) : null;
     this.julep = problem.julep;
     this.#path = problem.path ?? null;
     this.internal = problem.internal
-      ? new InternalSampler(this.system as Molecule, problem.internal)
+      ? new InternalSampler(this.system as Molecule, problem.internal, last?.internal)
       : null;
     if (this.#path) checkPath(this.#path, problem.system);
   }

@@ -331,6 +331,11 @@ export interface InternalConfig {
   /** Cells along each torsion of the grid, and pieces of its table in each. */
   cells: number;
   subcells: number;
+  /**
+   * "adjusted" (absent): annealing by accepted and refused moves, no learning; "julep": the paper's
+   * unadjusted kernels and network in whitened coordinates, by the fields of RunConfig.julep.
+   */
+  kernel?: "adjusted" | "julep";
   /** Levels of the annealing; 0: the prior alone. */
   levels: number;
   /** Leapfrogs of a level's HMC transition (1: MALA). */

@@ -20,6 +20,7 @@ export const methodNames = [
   "smc",
   "mcmc",
   "internal",
+  "internal-julep",
   "pis",
   "dds",
 ] as const;
@@ -40,6 +41,8 @@ export function withMethod(config: RunConfig, method: string): RunConfig {
       return { ...withoutStages(config), chains: chains[config.system.kind] };
     case "internal":
       return withInternal(config);
+    case "internal-julep":
+      return withWhitenedJulep(config);
     case "pis":
     case "dds":
       return withDiffusion(config, method);
@@ -52,6 +55,7 @@ export function withMethod(config: RunConfig, method: string): RunConfig {
 
 /** The method that a configuration is of, by its fields. */
 export function methodOf({ julep, path, chains, internal }: RunConfig): MethodName {
+  if (internal?.kernel === "julep") return "internal-julep";
   if (internal) return internal.resampling ? "smc" : "internal";
   if (chains) return "mcmc";
   if (path?.resampling) return "smc";
@@ -118,6 +122,29 @@ function withInternal(config: RunConfig): RunConfig {
     throw new InputError(`method internal is for molecules, system.kind is ${config.system.kind}`);
   }
   return config.internal ? config : { ...withoutStages(config), internal: { ...internalDefaults } };
+}
+
+/** Julep's kernels and network from the internal prior, in coordinates whitened by it. */
+function withWhitenedJulep(config: RunConfig): RunConfig {
+  const base = withInternal(config);
+  const { julep } = base;
+  return {
+    ...base,
+    internal: { ...base.internal!, kernel: "julep", resampling: null },
+    julep: {
+      ...julep,
+      steps: 25,
+      samples: 128,
+      iterations: 100,
+      learningRate: 2e-3,
+      warmup: 5,
+      gradientFraction: 0.5,
+      forceClip: 30,
+      network: { ...julep.network, layers: 2, hidden: 64, matrix: "none" },
+      stepSize: { ...julep.stepSize, initial: 1.5 },
+      path: null,
+    },
+  };
 }
 
 /**

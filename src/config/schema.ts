@@ -244,6 +244,7 @@ const internal = object({
   descentSteps: count(1),
   cells: integer(4, 72),
   subcells: integer(1, 100),
+  kernel: oneOf("adjusted", "julep").optional(),
   levels: integer(0, 1e6),
   leapfrogs: integer(1, 1e4),
   stepSize: positive(),
@@ -325,6 +326,14 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
     yield ["system.quartic", "must be > 0 (or quadratic > 0): exp(-U) cannot be normalised"];
   }
   if (julep.path) yield* contradictionsOfPath(config);
+  if (config.internal?.kernel === "julep") {
+    const because = "with internal.kernel julep (whitened internal coordinates)";
+    if (julep.diffusion) yield ["julep.diffusion", `must be absent ${because}`];
+    if (config.internal.resampling) yield ["internal.resampling", `must be null ${because}`];
+    if (julep.network.enabled && !julep.network.drift && !julep.network.evenDrift) {
+      yield ["julep.network.drift", `must be true ${because} where evenDrift is false, got false`];
+    }
+  }
   if (julep.stepSize.initial === "path" && !julep.path) {
     yield ["julep.stepSize.initial", 'must be a number without julep.path, got "path"'];
   }

@@ -1,3 +1,4 @@
+import type { WhitenedShape } from "./whitened.ts";
 import type { JulepPairPath, PairVelocity } from "./pair_path.ts";
 import type { DiffusionConfig, JulepConfig } from "../config/config.ts";
 
@@ -33,7 +34,9 @@ export interface JulepModel {
   readonly drift: boolean;
   readonly evenDrift: boolean;
   readonly matrix: "none" | "signed" | "positive";
-  /** Network parameters in the layout of egnn.ts; empty without a network. */
+  /** The network in whitened internal coordinates of a molecule, in place of `network`. */
+  readonly whitened?: WhitenedShape;
+  /** Parameters in the layout of egnn.ts, or of whitened.ts; empty without a network. */
   readonly parameters: Float64Array;
   /** Knots of log ε on equally spaced times in [0, 1]. */
   readonly logStepSize: Float64Array;

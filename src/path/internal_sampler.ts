@@ -36,11 +36,17 @@ export class InternalSampler {
   /** The reference geometry and its U. */
   readonly reference: { readonly z: Float64Array; readonly energy: number };
 
-  constructor(molecule: Molecule, model: InternalModel) {
+  /** @param like a sampler whose energy and prior are taken over where they are the same */
+  constructor(molecule: Molecule, model: InternalModel, like?: InternalSampler | null) {
     this.model = model;
-    const coordinates = new ZMatrix(molecule.forces.forceField, model.reference);
-    this.energy = new InternalEnergy(molecule, coordinates);
-    this.prior = internalDensity(this.energy, model.prior);
+    if (like && like.energy.molecule.hash === molecule.hash && equalData(like.model, model)) {
+      this.energy = like.energy;
+      this.prior = like.prior;
+    } else {
+      const coordinates = new ZMatrix(molecule.forces.forceField, model.reference);
+      this.energy = new InternalEnergy(molecule, coordinates);
+      this.prior = internalDensity(this.energy, model.prior);
+    }
     const z = this.coordinatesOf(model.reference);
     this.reference = { z, energy: molecule.energy(model.reference.slice()) };
   }
@@ -51,4 +57,26 @@ export class InternalSampler {
     this.energy.coordinates.fromCartesian(positions, z);
     return z;
   }
+}
+
+/** Whether reference and prior are the same numbers. */
+function equalData(a: InternalModel, b: InternalModel): boolean {
+  return sameNumbers(a.reference, b.reference) && equalPriors(a.prior, b.prior);
+}
+
+function equalPriors(a: InternalPrior, b: InternalPrior): boolean {
+  const [p, q] = [a, b].map((prior) => Object.entries(prior));
+  return p.length === q.length && p.every(([name, value], k) => {
+    const [otherName, other] = q[k];
+    if (name !== otherName) return false;
+    return value instanceof Float64Array && other instanceof Float64Array
+      ? sameNumbers(value, other)
+      : JSON.stringify(value) === JSON.stringify(other);
+  });
+}
+
+function sameNumbers(a: Float64Array, b: Float64Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

@@ -205,6 +205,7 @@ const titles: Record<string, string> = {
   ais: "Annealed importance sampling",
   smc: "Sequential Monte Carlo",
   internal: "Path in internal coordinates",
+  "internal-julep": "Julep in internal coordinates",
   mcmc: "HMC chains",
   pis: "PIS",
   dds: "DDS",

@@ -7,10 +7,11 @@ import type { Progress } from "./progress.ts";
 /** Gradients of all training trajectories, or evaluations of a path's fit or a molecule's prior. */
 export function trainEvaluations(config: RunConfig, state: TrainingState): number | undefined {
   if (state.path) return state.path.evaluations;
-  if (state.internal) return state.internal.evaluations;
+  const own = state.internal?.evaluations;
+  if (own !== undefined && !state.julep) return own;
   if (config.chains) return 0;
   const { mint, julep } = config;
-  const stage1 = mint.iterations * mint.samples;
+  const stage1 = own ?? mint.iterations * mint.samples;
   return state.julep ? stage1 + state.julep.iteration * julep.samples * (julep.steps + 1) : stage1;
 }
 

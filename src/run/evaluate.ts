@@ -137,7 +137,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
   const system = createSystem(config.system);
   checkMolecule(config, system);
   const method = methodOf(config);
-  if (options.control && method !== "julep") {
+  if (options.control && method !== "julep" && method !== "internal-julep") {
     throw new InputError(`--control is Julep's: ${dir} holds a run of method ${method}`);
   }
   if (options.buffer && (options.reference || method === "mcmc")) {

@@ -50,6 +50,8 @@ export class RunJobs implements MintJobs, JulepJobs {
   #problem: Problem | null = null;
   /** The prior that trajectories start from. */
   mint: MintModel | null = null;
+  /** The prior that trajectories in internal coordinates start from, in place of `mint`. */
+  internal: InternalModel | null = null;
   /** JulepJobs: whole iterations, where the pool's worker owns a device. */
   readonly train?: (model: JulepModel, job: TrainJob) => Promise<TrainResult>;
 
@@ -59,7 +61,7 @@ export class RunJobs implements MintJobs, JulepJobs {
     this.#signal = signal;
     if (pool.backend === "webgpu") {
       this.train = async (model, job) => {
-        await this.#prepare(this.mint, model);
+        await this.#prepare(this.mint, model, null, this.internal);
         return await this.#pool.run("train", job, { signal: this.#signal });
       };
     }
@@ -146,7 +148,7 @@ export class RunJobs implements MintJobs, JulepJobs {
     jobs: TrajectoryJob[],
     onResult?: (index: number, result: TrajectoryResult) => void,
   ): Promise<TrajectoryResult[]> {
-    await this.#prepare(this.mint, model);
+    await this.#prepare(this.mint, model, null, this.internal);
     // A worker keeps activations for the gradient of its own trajectories.
     const revisit = jobs.some((job) => job.windows);
     if (this.#pool.backend === "webgpu") return await this.#mergedTrajectories(jobs, onResult);
@@ -170,7 +172,7 @@ export class RunJobs implements MintJobs, JulepJobs {
 
   /** JulepJobs: gradients along kept trajectories. */
   async gradients(model: JulepModel, jobs: Parameters<JulepJobs["gradients"]>[1]) {
-    await this.#prepare(this.mint, model);
+    await this.#prepare(this.mint, model, null, this.internal);
     if (this.#pool.backend === "webgpu") {
       const merged = mergeGradients(jobs);
       const results = await this.#pool.map("trajectoryGradient", merged.map(({ job }) => job), {

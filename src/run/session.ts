@@ -3,6 +3,7 @@ import type { ChainsConfig, JulepConfig, PathConfig, RunConfig } from "../config
 import { methodOf } from "../config/methods.ts";
 import { InputError } from "../errors.ts";
 import { averagedJulep, initialiseJulep, JulepTraining } from "../julep/train.ts";
+import { initialiseWhitenedJulep } from "../julep/start_whitened.ts";
 import type { JulepModel } from "../julep/model.ts";
 import type { MintModel } from "../mint/model.ts";
 import type { InternalModel } from "../path/internal_sampler.ts";
@@ -16,6 +17,7 @@ import {
 import { drawBackward, drawForward, type WeightedSamples } from "../sampling/draw.ts";
 import { drawChains, drawIslands, drawPaths, drawPathsBackward } from "../sampling/path_draw.ts";
 import { resampledPositions } from "../sampling/resample.ts";
+import type { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
 import { chiralityOf, givenGeometry } from "./chirality.ts";
 import type { TrainingState } from "./directory.ts";
@@ -84,7 +86,7 @@ export function stepsOf(
         `(train with --set ${internal ? "internal" : "path"}.levels=${asked})`,
     );
   }
-  if (internal) return asked ?? state.internal!.model.levels;
+  if (internal && internal.kernel !== "julep") return asked ?? state.internal!.model.levels;
   return path ? path.levels : chains ? chains.thin : asked ?? julep.steps;
 }
 
@@ -98,6 +100,7 @@ export async function forward(
 ): Promise<WeightedSamples> {
   const { system, jobs, mint, progress } = sampler;
   jobs.mint = mint;
+  jobs.internal = sampler.internal ?? null;
   progress.stage(label, samples);
   const options = { seed, onProgress: (done: number) => progress.update(done, {}) };
   const drawn = await draw();
@@ -109,7 +112,8 @@ export async function forward(
     if (internal && resampling && steps > 0) {
       return drawIslands(jobs.runInternalIslands(internal), system, samples, resampling, options);
     }
-    if (internal) {
+    // No step at all: the prior alone.
+    if (internal && (!julep || steps === 0)) {
       return drawPaths(jobs.runInternal({ ...internal, levels: steps }), system, samples, options);
     }
     if (chains) {
@@ -153,9 +157,10 @@ export async function backward(
     return { positions, priorPositions: positions, energies, logWeights, seconds: 0 };
   }
   jobs.mint = mint;
+  jobs.internal = internal ?? null;
   progress.stage(label, count);
   const options = { seed, onProgress: (done: number) => progress.update(done, {}) };
-  const drawn = internal
+  const drawn = internal && (!julep || steps === 0)
     ? await drawPathsBackward(
       jobs.runInternal({ ...internal, levels: steps }),
       system,
@@ -277,8 +282,12 @@ export async function trainControl(
   jobs.mint = mint;
   // A fitted pair drift is no network: the control keeps it.
   const pairDrift = sampler.julep?.pairDrift;
+  const { internal } = sampler;
+  jobs.internal = internal ?? null;
   const start = {
-    ...initialiseJulep(system, julep, config.seed, mint.anchor),
+    ...(internal
+      ? initialiseWhitenedJulep(system as Molecule, internal, julep, config.seed)
+      : initialiseJulep(system, julep, config.seed, mint.anchor)),
     ...(pairDrift ? { pairDrift } : {}),
   };
   const training = new JulepTraining(start, julep, config.seed);

@@ -14,12 +14,15 @@ import {
   type JulepTrainingState,
   trainingSeed,
 } from "../julep/train.ts";
+import { initialiseWhitenedJulep } from "../julep/start_whitened.ts";
 import type { JulepModel } from "../julep/model.ts";
 import { withEstimates } from "../mint/families.ts";
 import type { MintModel } from "../mint/model.ts";
 import { initialiseMint } from "../mint/start.ts";
 import { type MintStepReport, MintTraining, type MintTrainingState } from "../mint/train.ts";
+import type { InternalModel } from "../path/internal_sampler.ts";
 import { drawForward, type WeightedSamples } from "../sampling/draw.ts";
+import type { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
 import type { ExecutorPool } from "../workers/pool.ts";
 import { RunJobs } from "./jobs.ts";
@@ -61,6 +64,8 @@ export async function trainMint(
 
 export interface JulepStage extends StageContext {
   readonly state?: JulepTrainingState;
+  /** A molecule in internal coordinates: this prior in place of `mint`. */
+  readonly internal?: InternalModel;
   /** Called once before the first iteration of a training that does not continue another. */
   readonly onStart?: (training: JulepTraining) => void | Promise<void>;
   /** After every iteration; `training` stands at the last one of those that were done together. */
@@ -81,7 +86,12 @@ export async function trainJulep(
   const { backend, seed, signal, state, onStep } = context;
   const jobs = new RunJobs(backend, system.config, signal);
   jobs.mint = mint;
-  const start = state?.model ?? await startJulep(system, config, seed, jobs, mint.anchor);
+  const { internal } = context;
+  jobs.internal = internal ?? null;
+  const start = state?.model ??
+    (internal
+      ? initialiseWhitenedJulep(system as Molecule, internal, config, seed)
+      : await startJulep(system, config, seed, jobs, mint.anchor));
   const training = new JulepTraining(start, config, seed, state);
   if (!state) await context.onStart?.(training);
   const pace = new Pace(context.readBackEvery);

@@ -234,12 +234,15 @@ async function pathStage(
     if (config.path.flow) progress.note("fitting the pair flow");
     state.path = await makePath(system, config.path, config.seed, jobs);
   }
-  if (config.internal) {
+  if (config.internal && !state.internal) {
     const made = makeInternal(system, config.internal, config.seed, progress);
     const jobs = new RunJobs(pool, config.system, signal);
-    state.internal = await withLevels(made, config.internal, config.seed, jobs, progress);
+    state.internal = config.internal.kernel === "julep"
+      ? made
+      : await withLevels(made, config.internal, config.seed, jobs, progress);
   }
-  state.stage = "done";
+  // What is learnt, if anything, follows.
+  if (config.internal?.kernel !== "julep") state.stage = "done";
 }
 
 async function julepStage(
@@ -260,6 +263,7 @@ async function julepStage(
       state.julep = training.state();
       await save();
     },
+    internal: config.internal ? state.internal?.model : undefined,
     readBackEvery,
     stopAtMultiplesOf: config.checkpointEvery,
     onStep: async (report, training) => {

@@ -26,6 +26,7 @@ import {
   type TrajectoryResult,
 } from "../backend.ts";
 import { ExactParts } from "../exact.ts";
+import { InternalJulep, referenceForces } from "../internal_julep.ts";
 import { internalPaths } from "../internal_paths.ts";
 import { runInternalIsland } from "../internal_smc.ts";
 import { ReferenceInternalPopulation } from "./internal_path.ts";
@@ -46,9 +47,11 @@ import { intoGauge, trajectory, trajectoryGradient, type Transport } from "./jul
 export class ReferenceExecutor implements Executor {
   readonly name = "reference";
   #exact: ExactParts | null = null;
+  #julep: InternalJulep | null = null;
 
   prepare(problem: Problem): void {
-    this.#exact = new ExactParts(problem);
+    this.#exact = new ExactParts(problem, this.#exact);
+    this.#julep = null;
   }
 
   get #parts(): ExactParts {
@@ -107,8 +110,21 @@ export class ReferenceExecutor implements Executor {
     return { energies, gradients };
   }
 
+  /** Julep in internal coordinates, where the problem has a transport beside an internal prior. */
+  #internalJulep(): InternalJulep | null {
+    const parts = this.#parts;
+    if (!parts.internal || !parts.julep) return null;
+    return this.#julep ??= new InternalJulep(
+      parts.internal,
+      parts.julep,
+      referenceForces(parts.internal),
+    );
+  }
+
   trajectories(job: TrajectoryJob): TrajectoryResult {
     const parts = this.#parts;
+    const internal = this.#internalJulep();
+    if (internal) return internal.trajectories(job);
     const transport = this.#transport;
     const diffusion = this.#diffusion(job.times);
     const { size } = parts;
@@ -160,6 +176,8 @@ export class ReferenceExecutor implements Executor {
 
   trajectoryGradient(job: GradientJob): GradientResult {
     const parts = this.#parts;
+    const internal = this.#internalJulep();
+    if (internal) return internal.gradient(job);
     const transport = this.#transport;
     const diffusion = this.#diffusion(job.times);
     const { size } = parts;

@@ -28,6 +28,7 @@ import {
 } from "../backend.ts";
 import type { ExecutorOptions } from "../create.ts";
 import { ExactParts } from "../exact.ts";
+import { InternalJulep, referenceForces } from "../internal_julep.ts";
 import { internalPaths } from "../internal_paths.ts";
 import { runInternalIsland } from "../internal_smc.ts";
 import { ReferenceInternalPopulation } from "../reference/internal_path.ts";
@@ -52,6 +53,7 @@ export class WasmExecutor implements Executor {
   readonly #bottom: number;
   readonly #tapes: Tapes;
   #exact: ExactParts | null = null;
+  #julep: InternalJulep | null = null;
   #pairParameters = 0;
   #mint: PackedMint | null = null;
   #network: PackedEgnn | null = null;
@@ -73,7 +75,8 @@ export class WasmExecutor implements Executor {
     const memory = this.#memory;
     memory.release(this.#bottom);
     this.#tapes.clear();
-    this.#exact = new ExactParts(problem);
+    this.#exact = new ExactParts(problem, this.#exact);
+    this.#julep = null;
     const { parameters, scratch = 0 } = this.#exact.system.pairKernel;
     this.#pairParameters = memory.alloc(4 * Math.max(4, parameters.length + scratch));
     memory.f32(this.#pairParameters, parameters.length).set(parameters);
@@ -265,8 +268,22 @@ export class WasmExecutor implements Executor {
     return { positions: target, priorPositions: prior, ...weights, ...kept };
   }
 
+  /** Julep in internal coordinates, where the problem has a transport beside an internal prior. */
+  #internalJulep(): InternalJulep | null {
+    const parts = this.#parts;
+    if (!parts.internal || !parts.julep) return null;
+    const kernel = this.#internal;
+    return this.#julep ??= new InternalJulep(
+      parts.internal,
+      parts.julep,
+      kernel ? (places) => kernel.energies(places) : referenceForces(parts.internal),
+    );
+  }
+
   trajectories(job: TrajectoryJob): TrajectoryResult {
     const parts = this.#parts;
+    const internal = this.#internalJulep();
+    if (internal) return internal.trajectories(job);
     const { system, size } = parts;
     const { count, times } = job;
     const memory = this.#memory;
@@ -353,6 +370,8 @@ export class WasmExecutor implements Executor {
 
   trajectoryGradient(job: GradientJob): GradientResult {
     const parts = this.#parts;
+    const internal = this.#internalJulep();
+    if (internal) return internal.gradient(job);
     const diffusion = this.#diffusion();
     if (diffusion) {
       return {

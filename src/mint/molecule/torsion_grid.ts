@@ -44,6 +44,16 @@ export interface TorsionGridModel {
   readonly covariance: Float64Array;
 }
 
+/** One cell of a grid, made ready. */
+export interface GridCell {
+  /** c*, with the torsions at the centre: (n). */
+  readonly z: Float64Array;
+  /** R: (m, torsions). */
+  readonly response: Float64Array;
+  /** Its normal densities and the logarithms of their weights. */
+  readonly parts: readonly { readonly normal: Gaussian; readonly logWeight: number }[];
+}
+
 /** Places in z of all but the soft torsions. */
 export function otherCoordinates(coordinates: ZMatrix, soft: readonly number[]): number[] {
   const places = new Set(soft.map((row) => coordinates.dihedralAt(row)));
@@ -105,6 +115,16 @@ export class TorsionGrid implements InternalDensity {
       }
       return widened(normal, widening);
     });
+  }
+
+  /** Cell c: its minimum, the response of it, and the variants of its normal density. */
+  cell(c: number): GridCell {
+    const { z, response, parts } = this.#cells[c];
+    const weighed = parts.map((normal, p) => ({
+      normal,
+      logWeight: Math.log(this.#model.parts[p].weight),
+    }));
+    return { z, response, parts: weighed };
   }
 
   /** Sub-cell along each torsion of z. */
