@@ -65,11 +65,12 @@ export const RESULTS = memory.data(3 * 16, 16);
   const meanY = f32x4.mul(share, sumOf(v + 16, end, stride));
   const meanZ = n == 3 ? f32x4.mul(share, sumOf(v + 32, end, stride)) : meanX;
   const zero = f32x4.splat(0);
-  let squares = zero;
+  // A sum for each axis: one alone would wait for itself at every step.
+  let squaresX = zero, squaresY = zero, squaresZ = zero;
   let sumX = zero, sumY = zero, sumZ = zero;
   for (; v < end; v += stride) {
     let p = f32x4.add(v128.load(v), meanX);
-    squares = fma(p, p, squares);
+    squaresX = fma(p, p, squaresX);
     p = fnma(half, v128.load(known), p);
     v128.store(v, p);
     p = fma(dt, p, v128.load(x));
@@ -77,7 +78,7 @@ export const RESULTS = memory.data(3 * 16, 16);
     v128.store(y, p);
     v128.store(gradient, zero);
     p = f32x4.add(v128.load(v, 16), meanY);
-    squares = fma(p, p, squares);
+    squaresY = fma(p, p, squaresY);
     p = fnma(half, v128.load(known, 16), p);
     v128.store(v, p, 16);
     p = fma(dt, p, v128.load(x, 16));
@@ -86,7 +87,7 @@ export const RESULTS = memory.data(3 * 16, 16);
     v128.store(gradient, zero, 16);
     if (n == 3) {
       p = f32x4.add(v128.load(v, 32), meanZ);
-      squares = fma(p, p, squares);
+      squaresZ = fma(p, p, squaresZ);
       p = fnma(half, v128.load(known, 32), p);
       v128.store(v, p, 32);
       p = fma(dt, p, v128.load(x, 32));
@@ -100,7 +101,26 @@ export const RESULTS = memory.data(3 * 16, 16);
     gradient += stride;
   }
   setCentre(sumX, sumY, sumZ, N);
-  return squares;
+  return f32x4.add(squaresX, f32x4.add(squaresY, squaresZ));
+}
+
+/** |v − half·∂U/∂y|². */
+// @ts-ignore: decorator
+@inline function lastSquares(n: i32, N: i32, half: v128, v: usize, gradient: usize): v128 {
+  const stride: usize = n == 3 ? 48 : 32;
+  const zero = f32x4.splat(0);
+  let squaresX = zero, squaresY = zero, squaresZ = zero;
+  for (const end = v + <usize>N * stride; v < end; v += stride, gradient += stride) {
+    let p = fnma(half, v128.load(gradient), v128.load(v));
+    squaresX = fma(p, p, squaresX);
+    p = fnma(half, v128.load(gradient, 16), v128.load(v, 16));
+    squaresY = fma(p, p, squaresY);
+    if (n == 3) {
+      p = fnma(half, v128.load(gradient, 32), v128.load(v, 32));
+      squaresZ = fma(p, p, squaresZ);
+    }
+  }
+  return f32x4.add(squaresX, f32x4.add(squaresY, squaresZ));
 }
 
 /** v ← v − dt ∂U/∂y, y ← y + dt v. */
@@ -196,7 +216,7 @@ export function hmcFrom(
     dt = f32x4.mul(dt, fma(f32x4.splat(jitter), swing, constant(2)));
   }
   const half = f32x4.mul(dt, constant(0));
-  let squares = n == 3
+  const start = n == 3
     ? firstLeap(3, N, x, known, half, dt, v, y, gradient)
     : firstLeap(2, N, x, known, half, dt, v, y, gradient);
   let after = energyAfterLeap(levels, level, y, gradient);
@@ -205,11 +225,10 @@ export function hmcFrom(
     else leap(2, N, dt, v, y, gradient);
     after = energyAfterLeap(levels, level, y, gradient);
   }
-  for (let a: usize = 0; a < size; a += 16) {
-    const p = fnma(half, v128.load(gradient + a), v128.load(v + a));
-    squares = fnma(p, p, squares);
-  }
-  const gain = fma(constant(0), squares, f32x4.sub(before, after));
+  const end = n == 3
+    ? lastSquares(3, N, half, v, gradient)
+    : lastSquares(2, N, half, v, gradient);
+  const gain = fma(constant(0), f32x4.sub(start, end), f32x4.sub(before, after));
   // A proposal that is not a number is refused: comparisons with NaN are false.
   const accept = f32x4.lt(log4(uniformOf(v128.load(WORDS))), gain);
   for (let a: usize = 0; a < size; a += 16) {

@@ -2,9 +2,7 @@
 // (docs/method.md section 4). The float64 oracle is src/backends/reference/level_energy.ts.
 import { fma, fnma } from "./simd";
 import { mintPrior } from "./mint_prior";
-import {
-  clippedLennardJones, pairEnergies, preparedLennardJones, setCentre, softLennardJones,
-} from "./pair_energies";
+import { pairEnergies, preparedLennardJones, setCentre, softLennardJones } from "./pair_energies";
 
 /** What the host writes, field by field, 4 bytes each (src/backends/wasm/path.ts). */
 @unmanaged
@@ -148,47 +146,57 @@ export const GRADIENT_MEAN = memory.data(3 * 16, 16);
 ): v128 {
   const N = levels.particles;
   const row = rowOf(levels, level);
-  const clip = load<f32>(row, 28);
-  if (clip != 0 && isPrepared(levels)) {
-    return clippedLennardJones(row, clip, x, gradient, N, GRADIENT_MEAN);
-  }
-  const zero = f32x4.splat(0);
-  v128.store(GRADIENT_MEAN, zero);
-  v128.store(GRADIENT_MEAN, zero, 16);
-  v128.store(GRADIENT_MEAN, zero, 32);
-  if (isPrepared(levels)) return preparedLennardJones(row, x, gradient, N);
-  const energy = levelEnergy(levels, level, x, gradient);
-  clipForce(gradient, N, levels.dimension, clip);
+  const energy = isPrepared(levels)
+    ? preparedLennardJones(row, x, gradient, N)
+    : levelEnergy(levels, level, x, gradient);
+  clipAndMean(gradient, N, levels.dimension, load<f32>(row, 28));
   return energy;
+}
+
+/** F_i → F_i/√(1 + |F_i|²/c²), their mean to GRADIENT_MEAN; c = 0 leaves the force alone, and 0 there. */
+function clipAndMean(force: usize, N: i32, n: i32, clip: f32): void {
+  const zero = f32x4.splat(0);
+  let sumX = zero, sumY = zero, sumZ = zero;
+  if (clip != 0) {
+    const inverse = f32x4.splat(1 / (clip * clip));
+    const one = f32x4.splat(1);
+    const stride = <usize>n << 4;
+    for (const end = force + <usize>N * stride; force < end; force += stride) {
+      let x = v128.load(force);
+      let y = v128.load(force, 16);
+      let z = n == 3 ? v128.load(force, 32) : zero;
+      const norm = fma(z, z, fma(y, y, f32x4.mul(x, x)));
+      const factor = f32x4.div(one, f32x4.sqrt(fma(norm, inverse, one)));
+      x = f32x4.mul(x, factor);
+      y = f32x4.mul(y, factor);
+      z = f32x4.mul(z, factor);
+      sumX = f32x4.add(sumX, x);
+      sumY = f32x4.add(sumY, y);
+      sumZ = f32x4.add(sumZ, z);
+      v128.store(force, x);
+      v128.store(force, y, 16);
+      if (n == 3) v128.store(force, z, 32);
+    }
+  }
+  const share = f32x4.splat(<f32>(1.0 / <f64>N));
+  v128.store(GRADIENT_MEAN, f32x4.mul(share, sumX));
+  v128.store(GRADIENT_MEAN, f32x4.mul(share, sumY), 16);
+  v128.store(GRADIENT_MEAN, f32x4.mul(share, sumZ), 32);
 }
 
 /** F_i → F_i/√(1 + |F_i|²/c²), then zero mean; c = 0 leaves the force alone. */
 export function clipForce(force: usize, N: i32, n: i32, clip: f32): void {
   if (clip == 0) return;
-  const inverse = f32x4.splat(1 / (clip * clip));
-  const one = f32x4.splat(1);
+  clipAndMean(force, N, n, clip);
   const stride = <usize>n << 4;
-  const end = force + <usize>N * stride;
-  let sumX = f32x4.splat(0);
-  let sumY = sumX;
-  let sumZ = sumX;
-  for (let at = force; at < end; at += stride) {
-    let x = v128.load(at);
-    let y = v128.load(at, 16);
-    let z = n == 3 ? v128.load(at, 32) : f32x4.splat(0);
-    const norm = fma(z, z, fma(y, y, f32x4.mul(x, x)));
-    const factor = f32x4.div(one, f32x4.sqrt(fma(norm, inverse, one)));
-    x = f32x4.mul(x, factor);
-    y = f32x4.mul(y, factor);
-    z = f32x4.mul(z, factor);
-    sumX = f32x4.add(sumX, x);
-    sumY = f32x4.add(sumY, y);
-    sumZ = f32x4.add(sumZ, z);
-    v128.store(at, x);
-    v128.store(at, y, 16);
-    if (n == 3) v128.store(at, z, 32);
+  const x = v128.load(GRADIENT_MEAN);
+  const y = v128.load(GRADIENT_MEAN, 16);
+  const z = v128.load(GRADIENT_MEAN, 32);
+  for (const end = force + <usize>N * stride; force < end; force += stride) {
+    v128.store(force, f32x4.sub(v128.load(force), x));
+    v128.store(force, f32x4.sub(v128.load(force, 16), y), 16);
+    if (n == 3) v128.store(force, f32x4.sub(v128.load(force, 32), z), 32);
   }
-  subtractMean(force, end, n, N, sumX, sumY, sumZ);
 }
 
 /** Removes the mean of N rows: the part along the centre of mass. */

@@ -13,12 +13,10 @@ import { fma, fnma } from "./simd";
 // Constants of one call, splatted, read back with v128.load inside the loops (see simd.ts):
 // double well: 0 offset, 1 linear, 2 quadratic, 3 quartic, 4 2·quadratic, 5 4·quartic, 6 one;
 // Lennard-Jones: 0 soft core (α(1 − t)², a, or 1 − t), 1 c ("shifted") or s, 2 two·c, 3 ε, 4 −12 ε,
-// 5 k, 6 one, 7 ½ k, 8 1/clip².
-const CONSTANTS = memory.data(9 * 16, 16);
+// 5 k, 6 one, 7 ½ k.
+const CONSTANTS = memory.data(8 * 16, 16);
 // Centre of mass of the block at hand.
 const CENTRE = memory.data(3 * 16, 16);
-// Sum of the clipped gradients of the block at hand.
-const SUM = memory.data(3 * 16, 16);
 
 // @ts-ignore: decorator
 @inline function constant(k: usize): v128 {
@@ -80,14 +78,11 @@ function prepare(x: usize, gradient: usize, N: i32): void {
 
 /**
  * U_t and, in a cleared gradient, ∂U_t/∂x. The Lennard-Jones loops leave out a factor of u (ε) and of
- * u′/r (−12 ε); a particle gets it, and its oscillator, when its last pair is done, and where `clipped`,
- * its gradient G becomes G/√(1 + |G|²/clip²). `kind`, `n` and `clipped` are literals, so each call
- * compiles to its own loop without branches.
+ * u′/r (−12 ε); a particle gets it, and its oscillator, when its last pair is done. `kind` and `n` are
+ * literals, so each call compiles to its own loop without branches.
  */
 // @ts-ignore: decorator
-@inline function pairs(
-  kind: i32, n: i32, clipped: bool, x: usize, gradient: usize, N: i32,
-): v128 {
+@inline function pairs(kind: i32, n: i32, x: usize, gradient: usize, N: i32): v128 {
   const stride: usize = n == 3 ? 48 : 32;
   const distance = gradient - x;
   const end = x + <usize>N * stride;
@@ -191,17 +186,6 @@ function prepare(x: usize, gradient: usize, N: i32): void {
       gx = fma(scale, gx, f32x4.mul(spring, dx));
       gy = fma(scale, gy, f32x4.mul(spring, dy));
       gz = fma(scale, gz, f32x4.mul(spring, dz));
-      if (clipped) {
-        const norm = fma(gz, gz, fma(gy, gy, f32x4.mul(gx, gx)));
-        const one = constant(6);
-        const factor = f32x4.div(one, f32x4.sqrt(fma(norm, constant(8), one)));
-        gx = f32x4.mul(gx, factor);
-        gy = f32x4.mul(gy, factor);
-        gz = f32x4.mul(gz, factor);
-        v128.store(SUM, f32x4.add(v128.load(SUM), gx));
-        v128.store(SUM, f32x4.add(v128.load(SUM, 16), gy), 16);
-        v128.store(SUM, f32x4.add(v128.load(SUM, 32), gz), 32);
-      }
       v128.store(gi, gx);
       v128.store(gi, gy, 16);
       v128.store(gi, gz, 32);
@@ -213,19 +197,16 @@ function prepare(x: usize, gradient: usize, N: i32): void {
 }
 
 function doubleWell2(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(DOUBLE_WELL, 2, false, x, gradient, N);
+  return pairs(DOUBLE_WELL, 2, x, gradient, N);
 }
 function doubleWell3(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(DOUBLE_WELL, 3, false, x, gradient, N);
+  return pairs(DOUBLE_WELL, 3, x, gradient, N);
 }
 function shifted3(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(SHIFTED, 3, false, x, gradient, N);
+  return pairs(SHIFTED, 3, x, gradient, N);
 }
 function beutler3(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(BEUTLER, 3, false, x, gradient, N);
-}
-function beutler3Clipped(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(BEUTLER, 3, true, x, gradient, N);
+  return pairs(BEUTLER, 3, x, gradient, N);
 }
 
 /** U_t of one block; overwrites gradient (N·n f32x4) with ∂U_t/∂x. `parameters`: f32[]. */
@@ -288,28 +269,6 @@ export function softLennardJones(parameters: usize, x: usize, gradient: usize, N
 ): v128 {
   setLevel(parameters);
   return beutler3(x, gradient, N);
-}
-
-/**
- * preparedLennardJones with clipped gradients, each G_i → G_i/√(1 + |G_i|²/clip²); their mean, which
- * clipping leaves, goes to `mean` (3 f32x4) and is still to be subtracted.
- */
-// @ts-ignore: decorator
-@inline export function clippedLennardJones(
-  parameters: usize, clip: f32, x: usize, gradient: usize, N: i32, mean: usize,
-): v128 {
-  setLevel(parameters);
-  setConstant(8, 1 / (clip * clip));
-  const zero = f32x4.splat(0);
-  v128.store(SUM, zero);
-  v128.store(SUM, zero, 16);
-  v128.store(SUM, zero, 32);
-  const energy = beutler3Clipped(x, gradient, N);
-  const share = f32x4.splat(<f32>(1.0 / <f64>N));
-  v128.store(mean, f32x4.mul(share, v128.load(SUM)));
-  v128.store(mean, f32x4.mul(share, v128.load(SUM, 16)), 16);
-  v128.store(mean, f32x4.mul(share, v128.load(SUM, 32)), 32);
-  return energy;
 }
 
 // @ts-ignore: decorator

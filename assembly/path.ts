@@ -62,29 +62,31 @@ export function pathScratchBytes(N: i32, n: i32): i32 { return hmcScratch(N * n)
   const shiftX = f32x4.mul(less, v128.load(GRADIENT_MEAN));
   const shiftY = f32x4.mul(less, v128.load(GRADIENT_MEAN, 16));
   const shiftZ = f32x4.mul(less, v128.load(GRADIENT_MEAN, 32));
-  let products = f32x4.splat(0);
-  let squares = products;
+  const zero = f32x4.splat(0);
+  // A sum for each axis: one alone would wait for itself at every step.
+  let productsX = zero, productsY = zero, productsZ = zero;
+  let squaresX = zero, squaresY = zero, squaresZ = zero;
   for (const end = v + <usize>N * stride; v < end; v += stride, gradient += stride) {
     let d = fma(by, v128.load(gradient), shiftX);
     let p = v128.load(v);
-    products = fma(d, p, products);
-    squares = fma(d, d, squares);
+    productsX = fma(d, p, productsX);
+    squaresX = fma(d, d, squaresX);
     v128.store(v, fma(two, d, p));
     d = fma(by, v128.load(gradient, 16), shiftY);
     p = v128.load(v, 16);
-    products = fma(d, p, products);
-    squares = fma(d, d, squares);
+    productsY = fma(d, p, productsY);
+    squaresY = fma(d, d, squaresY);
     v128.store(v, fma(two, d, p), 16);
     if (n == 3) {
       d = fma(by, v128.load(gradient, 32), shiftZ);
       p = v128.load(v, 32);
-      products = fma(d, p, products);
-      squares = fma(d, d, squares);
+      productsZ = fma(d, p, productsZ);
+      squaresZ = fma(d, d, squaresZ);
       v128.store(v, fma(two, d, p), 32);
     }
   }
-  v128.store(SQUARES, squares);
-  return products;
+  v128.store(SQUARES, f32x4.add(squaresX, f32x4.add(squaresY, squaresZ)));
+  return f32x4.add(productsX, f32x4.add(productsY, productsZ));
 }
 
 function kick(v: usize, gradient: usize, N: i32, n: i32, factor: f32): v128 {
