@@ -111,10 +111,10 @@ for (const [name, change] of rows) {
   let [fromTarget, priorFromTarget] = ["", ""];
   if (reference) {
     const back = await backward(sampler, reference, c.julep.steps, seed);
-    const seen = essFromReference(back.logWeights, exact.logZ.value);
+    const seen = essFromReference(back.logWeights, exact.logZ!.value);
     fromTarget = `${percent(seen.ess)} ± ${(100 * seen.standardError).toFixed(1)}`;
     const priorBack = await priorWeightsAt(sampler, back);
-    priorFromTarget = percent(essFromReference(priorBack, exact.logZ.value).ess);
+    priorFromTarget = percent(essFromReference(priorBack, exact.logZ!.value).ess);
   }
   console.log([
     name,
@@ -122,7 +122,7 @@ for (const [name, change] of rows) {
     fromTarget,
     percent(prior),
     priorFromTarget,
-    `${(logZ - exact.logZ.value).toFixed(4)} ± ${logZError.toFixed(4)}`,
+    `${(logZ - exact.logZ!.value).toFixed(4)} ± ${logZError.toFixed(4)}`,
     `${seconds.toFixed(0)} s`,
     `${drawn.seconds.toFixed(0)} s`,
   ].join(" | "));

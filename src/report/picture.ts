@@ -55,7 +55,7 @@ export function renderPicture(input: ReportInput): string {
       note: f?.logZ === undefined
         ? "W − log Z, logarithmic scale"
         : `log Z = ${withError(f.logZ, f.logZStdErr)}${
-          input.exact?.exact ? `, exact ${input.exact.logZ.value.toFixed(5)}` : ""
+          input.exact?.exact ? `, exact ${input.exact.logZ?.value.toFixed(5)}` : ""
         }`,
     },
   ].filter((panel) => panel.svg !== null);

@@ -218,7 +218,7 @@ function priorSection({ mint }: ReportInput): string {
 function trainingSection(input: ReportInput): string {
   const wrap = (plots: string[]) => grid(plots.map((svg) => `<figure>${svg}</figure>`), "small");
   const mint = wrap(mintTrainingPlots(input)), julep = wrap(julepTrainingPlots(input));
-  const exact = input.exact && (input.julepCurve || input.mintCurve)
+  const exact = input.exact?.logZ && (input.julepCurve || input.mintCurve)
     ? `<p class="note">Dashed: the ${input.exact.exact ? "exact" : "reference"} log Z, and the ` +
       `step size before training.</p>`
     : "";

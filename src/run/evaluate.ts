@@ -181,6 +181,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
     drawn.positions,
     drawn.chains ? null : drawn.logWeights,
     identitySamples(system.particles * system.dimension),
+    drawn.islands?.length ?? drawn.chains?.chains,
   );
   const perSample = evaluationsPerSample(drawn, steps);
   const trained = trainEvaluations(config, state);
@@ -213,7 +214,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
     ...(back ? referenceFigures(system, drawn, back) : {}),
     ...(known?.exact
       ? {
-        exactLogZ: known.logZ.value,
+        exactLogZ: known.logZ!.value,
         exactMeanEnergy: known.meanEnergy.value,
         exactMeanPairDistance: known.meanPairDistance?.value,
       }
@@ -238,7 +239,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
       referenceName: options.buffer ? "the run's own buffer" : undefined,
       islands: drawn.islands,
       chains: drawn.chains,
-      exactLogZ: known?.exact ? known.logZ.value : undefined,
+      exactLogZ: known?.exact ? known.logZ!.value : undefined,
       identities: moments,
       priorMissesLabellings: missesLabellings(state.mint),
       priorNormaliser: normaliserFigures(state.mint),
@@ -254,7 +255,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
   }
   if (back && report.prior) {
     const logZ = known?.exact
-      ? known.logZ.value
+      ? known.logZ!.value
       : drawn.islands
       ? report.logZ
       : report.logZBothEnds!;

@@ -191,7 +191,7 @@ export function referenceFigures(
     : logPartitionFromBothEnds(drawn.logWeights, backward.logWeights);
   const known = exactValues(system.config);
   const own = drawn.islands ? islandFigures(drawn.islands).logZ : both.logZ;
-  const logZ = known?.exact ? known.logZ.value : own;
+  const logZ = known?.exact ? known.logZ!.value : own;
   const ess = essFromReference(backward.logWeights, logZ);
   const energy = energyW2(drawn.energies, drawn.logWeights, backward.energies);
   const distance = distanceW2(drawn.positions, drawn.logWeights, backward.positions, system);

@@ -80,7 +80,7 @@ export async function measure(
       ...forwardFigures(system, drawn),
       mintEss: effectiveSampleSize(priorLogWeights),
       mintLogZ: logPartitionFunction(priorLogWeights).logZ,
-      exactLogZ: known?.exact ? known.logZ.value : undefined,
+      exactLogZ: known?.exact ? known.logZ!.value : undefined,
       energyEvaluationsPerSample: evaluationsPerSample(drawn, steps),
       trainEvaluations: trainEvaluations(config, state),
       trainEvaluationsOf: state.internal?.evaluationsOf,

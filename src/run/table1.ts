@@ -165,7 +165,7 @@ async function systemOf(
     preset,
     definition,
     hash,
-    logZ: known ? { ...known.logZ, source } : undefined,
+    logZ: known?.logZ ? { ...known.logZ, source } : undefined,
     meanEnergy: known ? { ...known.meanEnergy, source } : publishedEnergies[preset],
     results,
   };

@@ -56,7 +56,6 @@ export const tableRows: readonly TableRow[] = [
 export const publishedEnergies: Partial<
   Record<TablePreset, { value: number; uncertainty: number; source: string }>
 > = {
-  lj55: { value: -324.89, uncertainty: 0.44, source: "published reference samples" },
   "lj13-eacf": { value: 0.64, uncertainty: 0.05, source: "long runs of another sampler" },
 };
 

@@ -15,6 +15,7 @@ import type { Handedness } from "../systems/molecule/stereo.ts";
 import type { System } from "../systems/system.ts";
 import type { WeightedSamples } from "./draw.ts";
 import type { Island } from "./islands.ts";
+import { groupedMean } from "./islands.ts";
 import { weightedMean } from "./weights.ts";
 
 export type ChiralityMode = "keep" | "both" | "fold";
@@ -182,8 +183,12 @@ export function chiralityFigures(
   const found = drawn.handedness;
   if (!found) return undefined;
   const weights = mode === "keep" ? null : drawn.logWeights;
-  const fraction = (which: number) =>
-    weightedMean(Float64Array.from(found, (h) => h === which ? 1 : 0), weights);
+  const groups = drawn.islands?.length ?? drawn.chains?.chains;
+  const fraction = (which: number) => {
+    const values = Float64Array.from(found, (h) => h === which ? 1 : 0);
+    if (!groups) return weightedMean(values, weights);
+    return groupedMean(values, weights, (s) => Math.floor(s * groups / found.length), groups);
+  };
   const mirrored = fraction(-1);
   return {
     mode,

@@ -8,8 +8,8 @@ export interface KnownValue {
 }
 
 export interface ExactValues {
-  /** log Z in the anchored measure ∏_{i≥1} d(x_i − x_0): that of every log-weight here. */
-  logZ: KnownValue;
+  /** log Z in the anchored measure ∏_{i≥1} d(x_i − x_0): that of every log-weight here; where it is known. */
+  logZ?: KnownValue;
   /** E[U]. */
   meanEnergy: KnownValue;
   /** Mean of |x_i − x_j| over pairs. */
@@ -52,6 +52,16 @@ const entries: Entry[] = [
       meanEnergy: { value: -43.13, uncertainty: 0.07 },
       exact: false,
       source: "long runs of another sampler",
+    },
+  },
+  {
+    matches: (s) =>
+      s.kind === "lennard_jones" && s.particles === 55 && close(s.epsilon, 2) &&
+      close(s.oscillator, 1),
+    values: {
+      meanEnergy: { value: -324.89, uncertainty: 0.44 },
+      exact: false,
+      source: "published samples of another sampler, no log Z among them",
     },
   },
 ];

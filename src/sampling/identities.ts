@@ -5,6 +5,7 @@
  */
 import { RandomStream, Stream } from "../math/random.ts";
 import type { System } from "../systems/system.ts";
+import { groupedMean } from "./islands.ts";
 import { weightedMean } from "./weights.ts";
 
 export interface Identities {
@@ -84,12 +85,15 @@ const evenly = (total: number, count: number) =>
  * @param logWeights W of each, or null for samples of p itself
  * @param maxSamples how many configurations, evenly spaced, are used for the Laplacian; each costs
  * 2·N·dimension + 1 gradients, and 9 where N·dimension > 24
+ * @param groups how many stretches of equal length are independent of each other, where samples are not:
+ * islands, whose samples share ancestors, or chains. Errors are then those over the groups.
  */
 export function identities(
   system: System,
   positions: Float64Array | Float32Array,
   logWeights: Float64Array | null,
   maxSamples = 1000,
+  groups?: number,
 ): Identities {
   const size = system.particles * system.dimension;
   const total = positions.length / size;
@@ -97,8 +101,11 @@ export function identities(
   const gradient = new Float64Array(size);
   const at = (sample: number) =>
     Float64Array.from(positions.subarray(sample * size, (sample + 1) * size));
-  const weightsOf = (picked: readonly number[]) =>
-    logWeights && Float64Array.from(picked, (sample) => logWeights[sample]);
+  const mean = (values: Float64Array, picked: readonly number[]) => {
+    const W = logWeights && Float64Array.from(picked, (sample) => logWeights[sample]);
+    if (!groups) return weightedMean(values, W);
+    return groupedMean(values, W, (s) => Math.floor(picked[s] * groups / total), groups);
+  };
 
   const all = evenly(total, VIRIAL_SAMPLES);
   const virial = Float64Array.from(all, (sample) => {
@@ -117,13 +124,12 @@ export function identities(
       ? laplacianOfEnergy(system, x, step)
       : probedLaplacian(system, x, step, new RandomStream(0, Stream.probe, sample));
   });
-  const W = weightsOf(picked);
-  const difference = weightedMean(squared.map((g, s) => g - laplacian[s]), W);
+  const difference = mean(squared.map((g, s) => g - laplacian[s]), picked);
   return {
-    virial: { ...weightedMean(virial, weightsOf(all)), expected: system.degreesOfFreedom },
+    virial: { ...mean(virial, all), expected: system.degreesOfFreedom },
     laplacian: {
-      gradientSquared: weightedMean(squared, W).mean,
-      laplacian: weightedMean(laplacian, W).mean,
+      gradientSquared: mean(squared, picked).mean,
+      laplacian: mean(laplacian, picked).mean,
       difference: difference.mean,
       standardError: difference.standardError,
     },

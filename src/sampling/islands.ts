@@ -73,21 +73,31 @@ export function islandMean(
   logWeights: Float64Array,
   population: number,
 ): { mean: number; standardError: number } {
-  const max = logWeights.reduce((a, w) => w > a ? w : a, -Infinity);
   const count = Math.floor(values.length / population);
-  const [weights, sums] = [new Float64Array(count), new Float64Array(count)];
-  for (let k = 0; k < count; k++) {
-    for (let s = k * population; s < (k + 1) * population; s++) {
-      const w = Math.exp(logWeights[s] - max);
-      if (!(w > 0)) continue;
-      weights[k] += w;
-      sums[k] += w * values[s];
-    }
+  return groupedMean(values, logWeights, (s) => Math.floor(s / population), count);
+}
+
+/**
+ * Σ w f / Σ w of samples that depend on each other within groups alone (islands, chains), and its
+ * error by a jackknife over the groups: NaN for a single one.
+ *
+ * @param logWeights W of each, or null for equal weights
+ * @param groupOf the group, 0 … groups − 1, of a sample; others are left out
+ */
+export function groupedMean(
+  values: Float64Array,
+  logWeights: Float64Array | null,
+  groupOf: (sample: number) => number,
+  groups: number,
+): { mean: number; standardError: number } {
+  const max = logWeights?.reduce((a, w) => w > a ? w : a, -Infinity) ?? 0;
+  const [weights, sums] = [new Float64Array(groups), new Float64Array(groups)];
+  for (let s = 0; s < values.length; s++) {
+    const w = logWeights ? Math.exp(logWeights[s] - max) : 1;
+    if (!(w > 0)) continue;
+    weights[groupOf(s)] += w;
+    sums[groupOf(s)] += w * values[s];
   }
-  const { value, standardError } = blockJackknife(
-    [weights, sums],
-    ([w, f]) => f / w,
-    count,
-  );
+  const { value, standardError } = blockJackknife([weights, sums], ([w, f]) => f / w, groups);
   return { mean: value, standardError };
 }

@@ -88,7 +88,7 @@ const dw4Target: Target = {
       path: flow ? { ...path, flow: randomFlow(path.stepSize.length, 60, 0.2, 0.005, 18) } : path,
     };
   },
-  logZ: exactValues(dw4)!.logZ.value,
+  logZ: exactValues(dw4)!.logZ!.value,
   count: 400,
   samples: (executor) => {
     // Weighted paths, resampled and moved by 60 HMC transitions: any labelling, no memory left.

@@ -101,7 +101,7 @@ export function mintTrainingPlots({ mintCurve: curve, exact }: ReportInput): str
       iterations,
       values: curve.map((p) => p.logZ ?? NaN),
       colour,
-      rule: exact?.logZ.value,
+      rule: exact?.logZ?.value,
     }),
     curvePlot({
       text: {
@@ -144,7 +144,7 @@ export function julepTrainingPlots(input: ReportInput): string[] {
       iterations,
       values: curve.map((p) => p.logZ),
       colour,
-      rule: input.exact?.logZ.value,
+      rule: input.exact?.logZ?.value,
     }),
     stepSizePlot(input),
   ]);

@@ -25,7 +25,7 @@ export function weightPlot(
   const forward = input.samples?.logWeights;
   if (!forward) return null;
   const own = logPartitionFunction(forward).logZ;
-  const logZ = input.exact?.exact ? input.exact.logZ.value : input.figures?.logZBothEnds ?? own;
+  const logZ = input.exact?.exact ? input.exact.logZ!.value : input.figures?.logZBothEnds ?? own;
   if (!Number.isFinite(logZ)) return null;
   const shifted = (W: Float64Array) => W.filter(Number.isFinite).map((w) => w - logZ);
   const all: Series[] = [{
