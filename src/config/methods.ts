@@ -222,7 +222,7 @@ function withPath(
       ? null
       : { population: large ? 400 : 3000, threshold: large ? 0.7 : 0, retimings: 0 },
     resampling: method === "smc"
-      ? { population: large ? 1000 : 2000, threshold: 0.75, moves: null }
+      ? { population: large ? 1000 : 2000, threshold: cluster ? 0.5 : 0.75, moves: null }
       : null,
   };
   // A mixture of labelled components is part of the method; baselines start from a Gaussian.
