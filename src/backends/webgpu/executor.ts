@@ -39,6 +39,7 @@ import { ExactParts } from "../exact.ts";
 import { intoGauge } from "../reference/julep.ts";
 import { WasmExecutor } from "../wasm/executor.ts";
 import { type DeviceOptions, GpuDevice } from "./device.ts";
+import { densityFromDevice } from "./density.ts";
 import { DeviceLostError, GpuError } from "./errors.ts";
 import { GpuJulep, type KeptBatch } from "./julep.ts";
 import type { GpuTransport } from "./julep_record.ts";
@@ -219,11 +220,13 @@ export class WebGpuExecutor implements Executor {
     const T = times.length - 1;
     const forward = job.direction === "forward";
     const key = streamKey(job.seed, forward ? Stream.forward : Stream.backward);
-    const drawn = forward ? parts.drawPrior({ ...job, stream: Stream.prior }) : null;
-    const start = this.#inGauge(Float32Array.from(drawn?.positions ?? job.positions!), count);
+    const drawn = forward ? drawMint(parts.mixture, job.seed, job.first, count) : job.positions!;
+    const start = this.#inGauge(Float32Array.from(drawn), count);
     const transport = this.#transport();
     const end = new Float32Array(count * size);
     const ratios = new Float64Array(count);
+    // −log q of the end at t = 0, which the trajectory evaluates in any case.
+    const logDensity = new Float64Array(count);
     const increments = new Float64Array(job.keep ? T * count : 0);
     const store = ++this.#stores;
     const batches: KeptBatch[] = [];
@@ -253,6 +256,7 @@ export class WebGpuExecutor implements Executor {
           finite &&= Number.isFinite(ratio) && Number.isFinite(there);
         }
         alive[s] = finite ? 1 : 0;
+        logDensity[from + s] = -run.energies[s];
       }
       if (job.keep) batches.push({ buffer, count: n, alive });
     }
@@ -260,7 +264,16 @@ export class WebGpuExecutor implements Executor {
     const result: TrajectoryResult = {
       positions: target,
       priorPositions: prior,
-      ...parts.pathWeights(prior, target, ratios, count, drawn?.logDensity),
+      ...parts.pathWeights(
+        prior,
+        target,
+        ratios,
+        count,
+        densityFromDevice(parts.mixture.model)
+          ? logDensity
+          // The draws themselves, where they are at hand: the gauge has rounded `prior` again.
+          : parts.priorLogDensity(forward ? drawn : prior, count),
+      ),
     };
     if (!job.keep) return result;
     this.#remember(store, { seed: job.seed, first: job.first, count, batches });
