@@ -9,7 +9,7 @@ import { InternalEnergy } from "../mint/molecule/internal_energy.ts";
 import { laplaceModel } from "../mint/molecule/laplace.ts";
 import { findMinima } from "../mint/molecule/minima.ts";
 import type { InternalPrior } from "../mint/molecule/model.ts";
-import { defensiveParts } from "../mint/molecule/parts.ts";
+import { defensiveParts, mixtureParts } from "../mint/molecule/parts.ts";
 import { softTorsions } from "../mint/molecule/torsions.ts";
 import type { InternalModel } from "../path/internal_sampler.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
@@ -83,7 +83,7 @@ export function makeInternal(
       onProgress: (done) => progress.update(done, {}),
     });
     progress.end();
-  } else prior = laplaceModel(energy, minima);
+  } else prior = laplaceModel(energy, minima, 1, mixtureParts(energy, minima[0].z, soft));
   const { levels, leapfrogs, stepSize } = config;
   const model: InternalModel = { reference, prior, levels, leapfrogs, stepSize };
   const evaluationsOf = { minima: searched, prior: energy.evaluations - searched };

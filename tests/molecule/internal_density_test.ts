@@ -8,7 +8,7 @@ import { images, type InternalDensity } from "../../src/mint/molecule/gaussian.t
 import { InternalEnergy } from "../../src/mint/molecule/internal_energy.ts";
 import { LaplaceMixture, laplaceModel } from "../../src/mint/molecule/laplace.ts";
 import { canonical, findMinima, minimaDefaults } from "../../src/mint/molecule/minima.ts";
-import { defensiveParts, rotorBarrier } from "../../src/mint/molecule/parts.ts";
+import { defensiveParts, mixtureParts, rotorBarrier } from "../../src/mint/molecule/parts.ts";
 import { splineTable } from "../../src/mint/molecule/spline_table.ts";
 import { buildTorsionGrid } from "../../src/mint/molecule/build_torsion_grid.ts";
 import { TorsionGrid } from "../../src/mint/molecule/torsion_grid.ts";
@@ -163,6 +163,33 @@ Deno.test("densities do not change under relabelling, and are normalised against
   const { value, error } = logMean(wide, (z) => narrow.logDensity(z), 4000);
   assert.ok(Math.abs(value) < 4.4 * error, `∫ q = exp(${value} ± ${error})`);
   assert.ok(error < 0.1, `${error}`);
+});
+
+Deno.test("a mixture's defensive parts are what its draws follow", () => {
+  const { forceField, positions } = aldp();
+  const { energy, coordinates, reference, soft } = problem(forceField, positions, "obc1");
+  const minima = findMinima(energy, reference, soft, { ...minimaDefaults, seed: 3, starts: 6 });
+  const parts = mixtureParts(energy, minima[0].z, soft);
+  assert.ok(parts.length >= 4 && Math.abs(parts.reduce((a, p) => a + p.weight, 0) - 1) < 1e-12);
+  const defended = new LaplaceMixture(coordinates, laplaceModel(energy, minima, 1, parts));
+  const plain = new LaplaceMixture(coordinates, laplaceModel(energy, minima));
+  // E_q[q'/q] = 1 where q is wide enough to see all of q'.
+  const { value, error } = logMean(defended, (z) => plain.logDensity(z), 4000);
+  assert.ok(error < 0.02 && Math.abs(value) < 4.4 * error, `${value} ± ${error}`);
+  // A stretched part alone is wider by its factor along its torsion.
+  const along = parts.find(({ stretched }) => stretched && soft.includes(stretched.row))!;
+  const spread = (model: LaplaceMixture) => {
+    const at = coordinates.dihedralAt(along.stretched!.row);
+    const values = Array.from(
+      { length: 3000 },
+      (_, s) => model.draw(new RandomStream(1, Stream.test, s))?.[at] ?? minima[0].z[at],
+    );
+    return Math.sqrt(values.reduce((a, v) => a + (v - minima[0].z[at]) ** 2, 0) / 3000);
+  };
+  const one = (weights: { parts?: typeof parts }) =>
+    new LaplaceMixture(coordinates, { ...laplaceModel(energy, [minima[0]]), ...weights });
+  const ratio = spread(one({ parts: [{ ...along, weight: 1 }] })) / spread(one({}));
+  assert.ok(Math.abs(ratio - along.stretched!.factor) < 0.15, `${ratio}`);
 });
 
 Deno.test("draws land in every image of a rotor alike", () => {

@@ -1,6 +1,11 @@
 /** Packs a molecule's prior for assembly/internal_prior.ts. */
 import { cholesky, invertLower } from "../../math/linear.ts";
-import { type LaplaceModel, properTorsions, tellingApart } from "../../mint/molecule/laplace.ts";
+import {
+  type LaplaceModel,
+  laplaceParts,
+  properTorsions,
+  tellingApart,
+} from "../../mint/molecule/laplace.ts";
 import { rotorOrder } from "../../mint/molecule/image_sum.ts";
 import type { InternalPrior } from "../../mint/molecule/model.ts";
 import {
@@ -27,8 +32,6 @@ export function priorFits(coordinates: ZMatrix, prior: InternalPrior): boolean {
 function partsOf(prior: InternalPrior): readonly GridPart[] {
   return prior.kind === "torsion_grid" ? prior.parts : laplaceParts(prior);
 }
-
-const laplaceParts = ({ widening }: LaplaceModel): GridPart[] => [{ weight: 1, widening }];
 
 /**
  * Panels of a lower triangular matrix M (n·n) for four rows at a time: for rows 4p .. 4p + 3 their

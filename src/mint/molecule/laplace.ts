@@ -11,7 +11,7 @@ import {
   type InternalDensity,
   relabelAtRandom,
 } from "./gaussian.ts";
-import { type ImageComponent, ImageSum } from "./image_sum.ts";
+import { type DensityPart, type ImageComponent, ImageSum } from "./image_sum.ts";
 import type { InternalEnergy } from "./internal_energy.ts";
 import type { Minimum } from "./minima.ts";
 
@@ -29,6 +29,15 @@ export interface LaplaceModel {
   readonly logWeights: Float64Array;
   /** Standard deviations are multiplied by it. */
   readonly widening: number;
+  /** Variants of every component; absent: one, `widening` wide. */
+  readonly parts?: readonly DensityPart[];
+}
+
+/** The variants of a mixture's components. */
+export function laplaceParts(
+  { widening, parts }: Pick<LaplaceModel, "widening" | "parts">,
+): readonly DensityPart[] {
+  return parts ?? [{ weight: 1, widening }];
 }
 
 /** Weights e^{−V} √det H⁻¹, covariances H⁻¹. */
@@ -36,6 +45,7 @@ export function laplaceModel(
   energy: InternalEnergy,
   minima: readonly Minimum[],
   widening = 1,
+  parts?: readonly DensityPart[],
 ): LaplaceModel {
   const n = energy.coordinates.size;
   const covariances = minima.map(({ z }) =>
@@ -49,6 +59,7 @@ export function laplaceModel(
     covariances: Float64Array.from(covariances.flatMap((c) => [...c])),
     logWeights: Float64Array.from(raw, (w) => w - total),
     widening,
+    ...(parts ? { parts } : {}),
   };
 }
 
@@ -78,9 +89,27 @@ export function properTorsions(coordinates: ZMatrix): number[] {
   );
 }
 
+/** The part that a uniform number falls to. */
+function partAt(parts: readonly DensityPart[], level: number): DensityPart {
+  return parts.find(({ weight }) => (level -= weight) <= 0) ?? parts[0];
+}
+
+/** d + (f − 1) d_b Σ e_b/Σ_bb: f times as far along coordinate b and its response. */
+function stretch({ lower }: Gaussian, b: number, factor: number, d: Float64Array): void {
+  const n = d.length;
+  const covariance = (i: number) => {
+    let sum = 0;
+    for (let k = 0; k <= Math.min(i, b); k++) sum += lower[i * n + k] * lower[b * n + k];
+    return sum;
+  };
+  const scale = (factor - 1) * d[b] / covariance(b);
+  for (let i = 0; i < n; i++) d[i] += scale * covariance(i);
+}
+
 export class LaplaceMixture implements InternalDensity {
   readonly #coordinates: ZMatrix;
   readonly #sum: ImageSum;
+  readonly #parts: readonly DensityPart[];
   readonly #components: {
     mean: Float64Array;
     normal: Gaussian;
@@ -89,19 +118,21 @@ export class LaplaceMixture implements InternalDensity {
   }[];
 
   /** Rotors' images are summed exactly: q(z) is the mean of the mixture over all relabellings. */
-  constructor(coordinates: ZMatrix, { means, covariances, logWeights, widening }: LaplaceModel) {
+  constructor(coordinates: ZMatrix, model: LaplaceModel) {
+    const { means, covariances, logWeights } = model;
     this.#coordinates = coordinates;
+    this.#parts = laplaceParts(model);
     const n = coordinates.size;
     this.#sum = new ImageSum(
       coordinates,
       Array.from({ length: n }, (_, k) => k),
       properTorsions(coordinates),
-      [{ weight: 1, widening }],
+      this.#parts,
       tellingApart({ means, covariances }),
     );
     this.#components = Array.from(logWeights, (logWeight, k) => ({
       mean: means.subarray(k * n, (k + 1) * n),
-      normal: gaussian(covariances.subarray(k * n * n, (k + 1) * n * n), n, widening),
+      normal: gaussian(covariances.subarray(k * n * n, (k + 1) * n * n), n),
       component: this.#sum.component(covariances.subarray(k * n * n, (k + 1) * n * n)),
       logWeight,
     }));
@@ -112,7 +143,13 @@ export class LaplaceMixture implements InternalDensity {
     const chosen = this.#components.find(({ logWeight }) => (level -= Math.exp(logWeight)) <= 0) ??
       this.#components[this.#components.length - 1];
     const z = new Float64Array(chosen.mean.length);
+    const part = partAt(this.#parts, random.uniform());
     drawGaussian(chosen.normal, random, z);
+    if (part.stretched) {
+      const at = this.#coordinates.dihedralAt(part.stretched.row);
+      stretch(chosen.normal, at, part.stretched.factor, z);
+    }
+    for (let k = 0; k < z.length; k++) z[k] *= part.widening;
     const first = 2 * this.#coordinates.atoms - 3;
     if (z.subarray(first).some((d) => Math.abs(d) > Math.PI)) return null;
     for (let k = 0; k < z.length; k++) z[k] += chosen.mean[k];

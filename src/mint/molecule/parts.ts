@@ -1,4 +1,4 @@
-/** Defensive parts of a torsion grid, chosen from the energy alone. */
+/** Defensive parts of a prior, chosen from the energy alone. */
 import type { InternalEnergy } from "./internal_energy.ts";
 import type { GridPart } from "./torsion_grid.ts";
 
@@ -26,21 +26,50 @@ export function rotorBarrier(energy: InternalEnergy, z: Float64Array, rotor: num
   return highest - lowest;
 }
 
+/** First rows of the rotors with an intermediate barrier at the minimum z. */
+function halfFreeRotors(energy: InternalEnergy, z: Float64Array): number[] {
+  return energy.coordinates.rotors.flatMap(({ rows }, r) => {
+    const barrier = rotorBarrier(energy, z, r);
+    return barrier > LOW && barrier < HIGH ? [rows[0]] : [];
+  });
+}
+
+const stretchedAlong = (
+  rows: readonly number[],
+  weight: number,
+  widening: number,
+  factor: number,
+) => rows.map((row) => ({ weight: weight / rows.length, widening, stretched: { row, factor } }));
+
 /**
  * The harmonic density, one a fifth wider in all directions, and for each rotor with an intermediate
  * barrier at the minimum z one stretched threefold along its turn: where a rotor is half free, one
  * harmonic width is too narrow in between its images.
  */
 export function defensiveParts(energy: InternalEnergy, z: Float64Array): GridPart[] {
-  const rotors = energy.coordinates.rotors.flatMap(({ rows }, r) => {
-    const barrier = rotorBarrier(energy, z, r);
-    return barrier > LOW && barrier < HIGH ? [rows[0]] : [];
-  });
-  const stretched = rotors.map((row) => ({
-    weight: 0.08 / rotors.length,
-    widening: 1.05,
-    stretched: { row, factor: 3 },
-  }));
-  const rest = 1 - 0.1 - (rotors.length > 0 ? 0.08 : 0);
+  const stretched = stretchedAlong(halfFreeRotors(energy, z), 0.08, 1.05, 3);
+  const rest = 1 - 0.1 - (stretched.length > 0 ? 0.08 : 0);
+  return [{ weight: rest, widening: 1 }, { weight: 0.1, widening: 1.2 }, ...stretched];
+}
+
+/** Variants of a component that the kernels have room for. */
+const MOST_PARTS = 8;
+
+/**
+ * The same for a mixture of minima, which has no grid to follow the soft torsions by: each of them (as
+ * many as there is room for, from the centre of the molecule outwards) has a density stretched along it.
+ */
+export function mixtureParts(
+  energy: InternalEnergy,
+  z: Float64Array,
+  soft: readonly number[],
+): GridPart[] {
+  const rotors = halfFreeRotors(energy, z).slice(0, 2);
+  const turning = soft.slice(0, MOST_PARTS - 2 - rotors.length);
+  const stretched = [
+    ...stretchedAlong(rotors, 0.1, 1, 3),
+    ...stretchedAlong(turning, 0.2, 1, 1.7),
+  ];
+  const rest = 1 - 0.1 - stretched.reduce((sum, { weight }) => sum + weight, 0);
   return [{ weight: rest, widening: 1 }, { weight: 0.1, widening: 1.2 }, ...stretched];
 }
