@@ -259,9 +259,10 @@ async function iteration(name: string, samples: number, steps: number): Promise<
     return times.sort((a, b) => a - b)[1];
   };
   const over: Record<string, number> = {};
+  const readBackEvery = quick ? 3 : 10;
   let gpu: number;
   {
-    await using ours = await ourIteration(options, "webgpu");
+    await using ours = await ourIteration(options, "webgpu", readBackEvery);
     gpu = await seconds(ours);
   }
   {
@@ -281,7 +282,8 @@ async function iteration(name: string, samples: number, steps: number): Promise<
     }
   }
   add({
-    what: `training iteration, ${name}, ${samples} samples x ${steps} steps`,
+    what: `training iteration, ${name}, ${samples} samples x ${steps} steps, ` +
+      `read back every ${readBackEvery}`,
     gpu: 1 / gpu,
     unit: "iterations/s",
     over,

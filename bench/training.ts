@@ -33,10 +33,14 @@ interface Contender extends AsyncDisposable {
   iteration(): Promise<Timing>;
 }
 
-/** The iteration of `train` itself, by the public pieces, on a pool of `threads` workers. */
+/**
+ * The iteration of `train` itself, by the public pieces, on a pool of `threads` workers; on a GPU, one of
+ * `readBackEvery` that are done between two read-backs.
+ */
 export async function ourIteration(
   options: PeerOptions,
   backend: "wasm" | "webgpu" = "wasm",
+  readBackEvery = 1,
 ): Promise<Contender> {
   const start: RunConfig = preset(options.system);
   const config = {
@@ -64,11 +68,14 @@ export async function ourIteration(
   const iteration = async () => {
     const before = process.cpuUsage();
     const from = performance.now();
-    const { dropped } = await training.step(jobs);
+    const reports = await training.advance(jobs, readBackEvery);
     const seconds = (performance.now() - from) / 1000;
     const { user, system } = process.cpuUsage(before);
-    if (dropped === options.samples) throw new Error("all trajectories were lost");
-    return { seconds, cpuSeconds: (user + system) / 1e6 };
+    if (reports.some(({ dropped }) => dropped === options.samples)) {
+      throw new Error("all trajectories were lost");
+    }
+    const each = reports.length;
+    return { seconds: seconds / each, cpuSeconds: (user + system) / 1e6 / each };
   };
   for (let k = 0; k < 2; k++) await iteration();
   return { name: "ours", iteration, [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose]() };
