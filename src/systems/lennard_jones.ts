@@ -23,6 +23,8 @@ export function lennardJones(config: LennardJonesConfig): PairPotential {
     },
     oscillator,
     pair: softCore.kind === "shifted" ? shifted(epsilon) : beutler(epsilon, alpha),
+    // Bit for bit the energy that comes with a gradient.
+    pairEnergy: softCore.kind === "beutler" ? target(epsilon) : undefined,
   });
 }
 
@@ -50,5 +52,13 @@ function beutler(epsilon: number, alpha: number) {
     const q = 1 / (alpha * (1 - t) * (1 - t) + fourth * squaredDistance);
     out[0] = epsilon * q * (q - 2);
     out[1] = -12 * epsilon * (q - 1) * q * q * fourth;
+  };
+}
+
+/** u = ε (r⁻¹² − 2 r⁻⁶), what `beutler` gives at t = 1. */
+function target(epsilon: number) {
+  return (squaredDistance: number): number => {
+    const q = 1 / (squaredDistance * squaredDistance * squaredDistance);
+    return epsilon * q * (q - 2);
   };
 }
