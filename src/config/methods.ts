@@ -217,7 +217,7 @@ function withPath(
     levels: large ? 400 : cluster ? (underdamped ? 100 : 200) : LEVELS_OF_PAIRS[method],
     leapfrogs: 4,
     stepSize: cluster ? null : underdamped ? 0.1 : 0.2,
-    variant: cluster && underdamped ? "two_sided" : "robust",
+    variant: cluster && method !== "ais" ? "two_sided" : "robust",
     flow: method === "ais" || !cluster
       ? null
       : { population: large ? 400 : 3000, threshold: large ? 0.7 : 0, retimings: 0 },
