@@ -242,7 +242,7 @@ const comparators = {
     prior: { pis: 1, dds: 2 },
     stepSize: { pis: 8, dds: 60 },
     stiffness: 60,
-    iterations: 400,
+    iterations: 150,
     samples: { pis: 48, dds: 96 },
   },
   lennard_jones: {
