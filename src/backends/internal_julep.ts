@@ -6,8 +6,7 @@
  *   F = −Lᵀ∇U_t, U_t = (1 − t)(−log q) + t V, h = εΔ, φ = 2/(1 + √(1 − 2h)).
  *
  * With the factor φ the step is reversible for N(0, 1), which whitened coordinates nearly are: it is
- * the Ornstein-Uhlenbeck process after the time −½ log(1 − 2h). (Without it, h must be four times
- * smaller.)
+ * the Ornstein-Uhlenbeck process after the time −½ log(1 − 2h).
  *
  * Dihedrals are not wrapped on the way: q, V and the network have their periods, so the paths on the
  * covering space weigh like those on the torus. F and the network are any fixed functions of the state
