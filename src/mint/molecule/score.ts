@@ -10,8 +10,8 @@
  */
 import { invertLower } from "../../math/linear.ts";
 import { wrap, type ZMatrix } from "../../systems/molecule/zmatrix.ts";
-import { gaussian, type InternalDensity } from "./gaussian.ts";
-import type { LaplaceModel } from "./laplace.ts";
+import { gaussian, type InternalDensity, widened } from "./gaussian.ts";
+import { type LaplaceModel, laplaceParts } from "./laplace.ts";
 import type { InternalPrior } from "./model.ts";
 import {
   type GridCell,
@@ -75,7 +75,7 @@ export class PriorScore {
       this.#grid = null;
       this.#soft = [];
       this.#rest = Array.from({ length: n }, (_, k) => k);
-      const all = minima(prior, n);
+      const all = minima(prior, coordinates);
       this.#components = all.length;
       this.#component = (c) => all[c];
     }
@@ -311,18 +311,34 @@ export class PriorScore {
   }
 }
 
-function minima(
-  { means, covariances, logWeights, widening }: LaplaceModel,
-  n: number,
-): GridCell[] {
-  return Array.from(logWeights, (logWeight, k) => ({
-    z: means.subarray(k * n, (k + 1) * n),
-    response: new Float64Array(0),
-    parts: [{
-      normal: gaussian(covariances.subarray(k * n * n, (k + 1) * n * n), n, widening),
-      logWeight,
-    }],
-  }));
+function minima(model: LaplaceModel, coordinates: ZMatrix): GridCell[] {
+  const n = coordinates.size;
+  return Array.from(model.logWeights, (logWeight, k) => {
+    const covariance = model.covariances.subarray(k * n * n, (k + 1) * n * n);
+    const plain = gaussian(covariance, n);
+    return {
+      z: model.means.subarray(k * n, (k + 1) * n),
+      response: new Float64Array(0),
+      parts: laplaceParts(model).map(({ weight, widening, stretched }) => ({
+        normal: stretched
+          ? gaussian(
+            stretch(covariance, n, coordinates.dihedralAt(stretched.row), stretched.factor),
+            n,
+            widening,
+          )
+          : widened(plain, widening),
+        logWeight: logWeight + Math.log(weight),
+      })),
+    };
+  });
+}
+
+/** Σ + (f² − 1) Σ_b Σ_bᵀ/Σ_bb: coordinate b spread f times as far, all others following as before. */
+function stretch(covariance: Float64Array, n: number, b: number, factor: number): Float64Array {
+  const more = (factor ** 2 - 1) / covariance[b * n + b];
+  return covariance.map((value, at) =>
+    value + more * covariance[Math.floor(at / n) * n + b] * covariance[b * n + at % n]
+  );
 }
 
 /** out ← the columns of a lower triangular matrix times values. */
