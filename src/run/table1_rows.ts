@@ -84,7 +84,7 @@ export function effort(preset: TablePreset, row: TableRow, quick: boolean): Effo
     return { set: [], samples: preset === "dw4" ? 25_600 : preset === "lj55" ? 3200 : 10_000 };
   }
   if (networks(method)) return networkEffort(preset, method, quick);
-  if (preset === "lj55") return { set: [], samples: quick ? 1000 : 10_000 };
+  if (preset === "lj55") return { set: [], samples: quick ? 500 : 10_000 };
   if (!quick) return { set: [], samples: Infinity };
   const mint = preset === "dw4" && (method === "underdamped" || method === "adjusted");
   return { set: mint ? SHORT_MINT : [], samples: 10_000 };
@@ -100,12 +100,12 @@ function networkEffort(preset: TablePreset, method: MethodName, quick: boolean):
       return { set: julep ? [...SHORT_MINT, iterations(30)] : [iterations(60)], samples: 5000 };
     }
     case "lj55": {
-      if (quick) return { set: [iterations(2), few], samples: julep ? 100 : 200 };
+      if (quick) return { set: [iterations(2), few], samples: julep ? 40 : 100 };
       return { set: [iterations(10), few], samples: julep ? 300 : 500 };
     }
     default: {
       if (quick) return { set: [iterations(julep ? 5 : 10)], samples: 1000 };
-      return { set: [], samples: preset === "lj13" ? 10_000 : 5000 };
+      return { set: [], samples: preset === "lj13" ? 5000 : 2000 };
     }
   }
 }
