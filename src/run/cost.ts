@@ -12,12 +12,26 @@ export function trainEvaluations(config: RunConfig, state: TrainingState): numbe
   if (config.chains) return 0;
   const { mint, julep } = config;
   const stage1 = own ?? mint.iterations * mint.samples;
-  return state.julep ? stage1 + state.julep.iteration * julep.samples * (julep.steps + 1) : stage1;
+  if (!state.julep) return stage1;
+  return stage1 + state.julep.iteration * julep.samples * evaluationsPerPath(config, julep.steps);
 }
 
-/** Gradients and energies of a sample: as counted, or one for each end of a step. */
-export function evaluationsPerSample({ cost, energies }: WeightedSamples, steps: number): number {
-  return cost ? (cost.gradients + cost.energies) / energies.length : steps + 1;
+/** Gradients and energies of a sample: as counted, or those of a path. */
+export function evaluationsPerSample(
+  { cost, energies }: WeightedSamples,
+  config: RunConfig,
+  steps: number,
+): number {
+  return cost
+    ? (cost.gradients + cost.energies) / energies.length
+    : evaluationsPerPath(config, steps);
+}
+
+/** One for each end of a step; a comparator's control takes several at the start of a step, or none. */
+function evaluationsPerPath({ julep }: RunConfig, steps: number): number {
+  const diffusion = julep?.diffusion;
+  if (!diffusion) return steps + 1;
+  return (diffusion.targetForce ? diffusion.proximalSteps * steps : 0) + 1;
 }
 
 /** Seconds by name of the stage. */

@@ -89,7 +89,7 @@ async function sampleOnPool(dir: string, options: SampleOptions): Promise<Sample
     seed,
     steps,
     ...forwardFigures(system, drawn),
-    energyEvaluationsPerSample: evaluationsPerSample(drawn, steps),
+    energyEvaluationsPerSample: evaluationsPerSample(drawn, config, steps),
     sampleSeconds: drawn.seconds,
     chirality: sampler.chirality && system instanceof Molecule
       ? chiralityFigures(drawn, sampler.chirality, system.forces.forceField.atoms.names)

@@ -183,7 +183,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
     identitySamples(system.particles * system.dimension),
     drawn.islands?.length ?? drawn.chains?.chains,
   );
-  const perSample = evaluationsPerSample(drawn, steps);
+  const perSample = evaluationsPerSample(drawn, config, steps);
   const trained = trainEvaluations(config, state);
   const molecule = moleculeFigures(config, system, {
     drawn,

@@ -81,7 +81,7 @@ export async function measure(
       mintEss: effectiveSampleSize(priorLogWeights),
       mintLogZ: logPartitionFunction(priorLogWeights).logZ,
       exactLogZ: known?.exact ? known.logZ!.value : undefined,
-      energyEvaluationsPerSample: evaluationsPerSample(drawn, steps),
+      energyEvaluationsPerSample: evaluationsPerSample(drawn, config, steps),
       trainEvaluations: trainEvaluations(config, state),
       trainEvaluationsOf: state.internal?.evaluationsOf,
       molecule: molecule?.figures,
