@@ -72,8 +72,8 @@ const SHORT_MINT = ["mint.iterations=300", "mint.samples=256"];
 const networks = (method: MethodName) => ["julep", "pis", "dds"].includes(method);
 
 /**
- * What one row of a system is worth. Sizes are such that on two cores --quick takes about five minutes,
- * and all in full about 35: paths of a network cost 2 (dw4), 16 (lj13) and 300 (lj55) ms of one core,
+ * What one row of a system is worth. Sizes are such that on two cores --quick takes eight or nine minutes,
+ * and all in full about 30: paths of a network cost 2 (dw4), 16 (lj13) and 300 (lj55) ms of one core,
  * those of the comparators' smaller networks a third, those without a network hundredths; but 35 ms one
  * of lj55 backward from the reference, where every flow is inverted.
  */
@@ -105,7 +105,7 @@ function networkEffort(preset: TablePreset, method: MethodName, quick: boolean):
     }
     default: {
       if (quick) return { set: [iterations(julep ? 5 : 10)], samples: 1000 };
-      return { set: [], samples: preset === "lj13" ? 5000 : 2000 };
+      return { set: [iterations(50)], samples: 2000 };
     }
   }
 }
