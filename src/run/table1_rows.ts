@@ -73,7 +73,7 @@ const networks = (method: MethodName) => ["julep", "pis", "dds"].includes(method
 
 /**
  * What one row of a system is worth. Sizes are such that on two cores --quick takes eight or nine minutes,
- * and all in full about 30: paths of a network cost 2 (dw4), 16 (lj13) and 300 (lj55) ms of one core,
+ * and all in full about 25: paths of a network cost 2 (dw4), 16 (lj13) and 300 (lj55) ms of one core,
  * those of the comparators' smaller networks a third, those without a network hundredths; but 35 ms one
  * of lj55 backward from the reference, where every flow is inverted.
  */
@@ -101,11 +101,13 @@ function networkEffort(preset: TablePreset, method: MethodName, quick: boolean):
     }
     case "lj55": {
       if (quick) return { set: [iterations(2), few], samples: julep ? 40 : 100 };
-      return { set: [iterations(10), few], samples: julep ? 300 : 500 };
+      return { set: [iterations(8), few], samples: julep ? 160 : 300 };
     }
     default: {
       if (quick) return { set: [iterations(julep ? 5 : 10)], samples: 1000 };
-      return { set: [iterations(50)], samples: 2000 };
+      return preset === "lj13"
+        ? { set: [iterations(50)], samples: 2000 }
+        : { set: [iterations(20)], samples: 1000 };
     }
   }
 }
