@@ -55,6 +55,20 @@ Deno.test("no sample, one sample, no weight, an infinite weight", () => {
   assert.equal(weightedMean(Float64Array.of(7, 8, 9, 9), W).mean, 8);
 });
 
+Deno.test("one weight with more than half of all: the error is unknown, not small", () => {
+  const values = Float64Array.of(10, 20, 30, 40);
+  for (const [largest, known] of [[2.9, true], [3.1, false]] as const) {
+    const W = logs(1, 1, 1, largest);
+    assert.equal(Number.isFinite(weightedMean(values, W).standardError), known);
+    assert.equal(Number.isFinite(effectiveSampleSizeWithError(W).standardError), known);
+    assert.ok(Number.isFinite(weightedMean(values, W).mean));
+  }
+  const alone = Float64Array.of(0, 0, 0, 60);
+  assert.ok(Number.isNaN(weightedMean(values, alone).standardError));
+  assert.ok(Number.isNaN(effectiveSampleSizeWithError(alone).standardError));
+  close(effectiveSampleSize(alone), 0.25, 1e-15);
+});
+
 Deno.test("a shift of all log-weights moves log Z alone, even where e^W overflows", () => {
   const W = fc.array(fc.double({ min: -30, max: 30, noNaN: true }), {
     minLength: 2,

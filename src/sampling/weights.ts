@@ -8,6 +8,14 @@ import { blockJackknife } from "./jackknife.ts";
 /** Samples in each batch of `medianBatchEss`, unless told otherwise. */
 export const ESS_BATCH_SIZE = 1000;
 
+/**
+ * Largest share of one weight in all for which the spread of the samples says anything about the
+ * error of a mean or of the ESS. Beyond it the estimate is one sample, whose distance from its own
+ * value is nought: the formulae give errors near zero where the error is unknown, so that NaN is
+ * given instead.
+ */
+export const MAX_SHARE_FOR_ERRORS = 0.5;
+
 /** Weights relative to the largest one: the scale cancels, and nothing overflows. */
 function scaledWeights(logWeights: Float64Array): { weights: Float64Array; max: number } {
   const n = logWeights.length;
@@ -23,18 +31,20 @@ function scaledWeights(logWeights: Float64Array): { weights: Float64Array; max: 
   return { weights, max };
 }
 
-function essOfSums(sum: number, sumOfSquares: number, n: number): number {
-  return sumOfSquares > 0 ? sum * sum / (n * sumOfSquares) : 0;
+const sum = (x: Float64Array) => x.reduce((a, b) => a + b, 0);
+
+function essOfSums(total: number, sumOfSquares: number, n: number): number {
+  return sumOfSquares > 0 ? total * total / (n * sumOfSquares) : 0;
 }
 
 /** Σ w and Σ w² of samples [from, to) of scaled weights, as an ESS fraction. */
 function essOfRange(weights: Float64Array, from: number, to: number): number {
-  let sum = 0, squares = 0;
+  let total = 0, squares = 0;
   for (let i = from; i < to; i++) {
-    sum += weights[i];
+    total += weights[i];
     squares += weights[i] ** 2;
   }
-  return essOfSums(sum, squares, to - from);
+  return essOfSums(total, squares, to - from);
 }
 
 /**
@@ -45,16 +55,20 @@ export function effectiveSampleSize(logWeights: Float64Array): number {
   return essOfRange(scaledWeights(logWeights).weights, 0, logWeights.length);
 }
 
-/** `effectiveSampleSize` with a block-jackknife standard error (100 blocks). */
+/**
+ * `effectiveSampleSize` with a block-jackknife standard error (100 blocks); NaN where one weight has
+ * more than `MAX_SHARE_FOR_ERRORS` of all .
+ */
 export function effectiveSampleSizeWithError(
   logWeights: Float64Array,
 ): { ess: number; standardError: number } {
   const { weights } = scaledWeights(logWeights);
   const { value, standardError } = blockJackknife(
     [weights, weights.map((w) => w * w)],
-    ([sum, squares], n) => essOfSums(sum, squares, n),
+    ([total, squares], n) => essOfSums(total, squares, n),
   );
-  return { ess: value, standardError };
+  const unknown = sum(weights) < 1 / MAX_SHARE_FOR_ERRORS;
+  return { ess: value, standardError: unknown ? NaN : standardError };
 }
 
 /**
@@ -86,22 +100,22 @@ export function logPartitionFunction(
 ): { logZ: number; standardError: number } {
   const { weights, max } = scaledWeights(logWeights);
   if (!Number.isFinite(max)) return { logZ: max, standardError: NaN };
-  const { value, standardError } = blockJackknife([weights], ([sum], n) => Math.log(sum / n));
+  const { value, standardError } = blockJackknife([weights], ([total], n) => Math.log(total / n));
   return { logZ: max + value, standardError };
 }
 
 /** Weights divided by their sum. All zero when there is no weight at all. */
 export function normalisedWeights(logWeights: Float64Array): Float64Array {
   const { weights } = scaledWeights(logWeights);
-  const sum = weights.reduce((a, w) => a + w, 0);
-  return sum > 0 ? weights.map((w) => w / sum) : weights;
+  const total = sum(weights);
+  return total > 0 ? weights.map((w) => w / total) : weights;
 }
 
 /** The share of the largest weight in the sum of all, in [0, 1]; 0 when there is no weight. */
 export function largestWeightShare(logWeights: Float64Array): number {
   const { weights } = scaledWeights(logWeights);
-  const sum = weights.reduce((a, w) => a + w, 0);
-  return sum > 0 ? 1 / sum : 0;
+  const total = sum(weights);
+  return total > 0 ? 1 / total : 0;
 }
 
 /** How many log-weights are −∞, +∞ or NaN. */
@@ -114,7 +128,8 @@ export function countNonFinite(logWeights: Float64Array): number {
 /**
  * Self-normalised importance-sampling mean μ = Σ w f / Σ w and its delta-method standard error
  * √(n/(n−1) Σ w̃² (f − μ)²), w̃ = w / Σw (Owen, Monte Carlo theory, eq. 9.9). Values of samples
- * without weight are not looked at. `logWeights` null: all weights equal.
+ * without weight are not looked at. `logWeights` null: all weights equal. The error is NaN where one
+ * weight has more than `MAX_SHARE_FOR_ERRORS` of all.
  */
 export function weightedMean(
   values: Float64Array,
@@ -133,9 +148,11 @@ export function weightedMean(
   }
   if (total === 0) return { mean: NaN, standardError: NaN };
   mean /= total;
-  let variance = 0;
+  let variance = 0, largest = 0;
   for (let i = 0; i < n; i++) {
+    largest = Math.max(largest, weights[i]);
     if (weights[i] !== 0) variance += (weights[i] * (values[i] - mean)) ** 2;
   }
-  return { mean, standardError: n > 1 ? Math.sqrt(variance * n / (n - 1)) : NaN };
+  if (n < 2 || largest > MAX_SHARE_FOR_ERRORS) return { mean, standardError: NaN };
+  return { mean, standardError: Math.sqrt(variance * n / (n - 1)) };
 }
