@@ -110,6 +110,34 @@ for (const kind of ["torsion_grid", "laplace"] as const) {
   });
 }
 
+Deno.test("the prior as a field: its parts may stand in any order", () => {
+  for (const { prior, ...rest } of Object.values(made)) {
+    const { coordinates } = new InternalSampler(molecule, { ...rest, prior }).energy;
+    const row = coordinates.rotors[0].rows[0];
+    const parts = [
+      { weight: 0.7, widening: 1 },
+      { weight: 0.2, widening: 1.2 },
+      { weight: 0.1, widening: 1, stretched: { row, factor: 3 } },
+    ];
+    // Second, the harmonic density and the wider one of the same shape are not next to each other.
+    const fields = [[0, 1, 2], [0, 2, 1]].map((order) => {
+      const model = { ...prior, parts: order.map((p) => parts[p]) };
+      const sampler = new InternalSampler(molecule, { ...rest, prior: model });
+      const score = new PriorScore(coordinates, model, sampler.prior);
+      return { sampler, score, gradient: new Float64Array(n) };
+    });
+    for (let k = 0; k < 4; k++) {
+      const z = fields[0].sampler.prior.draw(new RandomStream(1, Stream.test, k))!;
+      const [one, other] = fields.map(({ score, gradient }) => score.evaluate(z, gradient));
+      assert.ok(Math.abs(one - other) < 1e-9, `${prior.kind} ${k}: ${one} ${other}`);
+      const most = Math.max(...fields[0].gradient.map(Math.abs));
+      fields[0].gradient.forEach((value, i) =>
+        assert.ok(Math.abs(value - fields[1].gradient[i]) < 1e-9 * most, `${prior.kind} ${k} ${i}`)
+      );
+    }
+  }
+});
+
 Deno.test("the slope along a soft torsion is that of the field, its table smoothed", () => {
   const sampler = new InternalSampler(molecule, made.torsion_grid);
   const { coordinates } = sampler.energy;

@@ -192,15 +192,10 @@ export class PriorScore {
       return turns.filter((_, steps) => distance[steps] <= most);
     });
     const images = near.reduce((product, turns) => product * turns.length, 1);
-    let shape: Float64Array | null = null;
-    for (let p = 0; p < parts.length; p++) {
-      const { lower } = parts[p].normal;
-      if (lower === shape) continue;
-      shape = lower;
+    // All parts of one shape at once, wherever they stand in the list: they differ by their widening.
+    for (const [lower, alike] of Map.groupBy(parts, ({ normal }) => normal.lower)) {
       const inverse = this.#inverseOf(lower);
       this.#whiten(inverse, near, images);
-      // All parts of this shape at once: they differ by their widening.
-      const alike = parts.filter(({ normal }) => normal.lower === lower);
       for (let image = 0; image < images; image++) {
         const square = this.#logs[image];
         let pull = 0;
