@@ -21,6 +21,7 @@ git ls-files -z -- src bench tools shaders assembly deno.json deno.lock LICENSE 
   tar -c --null -T - | tar -x -C "$out/checkout"
 cp src/backends/wasm/kernels.gen.ts "$out/checkout/src/backends/wasm/"
 cp src/backends/webgpu/shaders.gen.ts "$out/checkout/src/backends/webgpu/"
+cp src/run/code.gen.ts "$out/checkout/src/run/"
 
 # Only what the programs there import: neither the compiler of assembly/ nor what the tests use.
 rm "$out/checkout/deno.lock"

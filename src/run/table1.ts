@@ -1,7 +1,9 @@
 /**
  * `table1`: the paper's table beside ours, every row a run in a folder of its own, so that a stopped
- * table goes on where it was and a finished row is not computed again.
+ * table goes on where it was and a finished row is not computed again, unless by other code.
  */
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { join } from "node:path";
 import type { BackendChoice } from "../backends/select.ts";
 import { loadConfig } from "../config/load.ts";
@@ -10,6 +12,7 @@ import { ensureWritableDirectory, writeFileAtomic } from "../io/atomic.ts";
 import { canonicalJson } from "../io/json.ts";
 import { exactValues } from "../sampling/exact.ts";
 import { VERSION } from "../version.ts";
+import { codeDigest } from "./code.gen.ts";
 import { exists, files, openRun, readRunConfig, writeJson } from "./directory.ts";
 import { type EvaluateReport, evaluateRun } from "./evaluate.ts";
 import type { ForwardFigures, ReferenceFigures } from "./figures.ts";
@@ -171,7 +174,17 @@ async function systemOf(
   };
 }
 
-/** The row's results: of a finished run with the same settings, or of one that is run now. */
+/** row.json: whose code the folder's run is, and once it is evaluated under what settings. */
+interface KeptRow {
+  readonly code?: string;
+  readonly key?: string;
+  readonly results?: TableResult[];
+}
+
+/**
+ * The row's results: of a finished run with the same settings by the same code, or of one that is run
+ * now.
+ */
 async function runRow(
   preset: TablePreset,
   row: TableRow,
@@ -187,18 +200,29 @@ async function runRow(
     ? undefined
     : files.reference(folder(out, preset, "mcmc"));
   const machine = { workers, backend, signal, progress };
+  const frames = reference && await exists(reference) ? await Deno.readFile(reference) : undefined;
   const evaluation = {
     samples,
     seeds: SEEDS,
     control: row.method === "julep",
-    reference: reference && await exists(reference) ? reference : undefined,
+    reference: frames && reference,
   };
-  const key = canonicalJson({ config, ...evaluation, version: VERSION });
+  const key = canonicalJson({
+    config,
+    ...evaluation,
+    reference: frames && bytesToHex(sha256(frames)),
+  });
   const done = join(dir, "row.json");
-  if (await exists(done)) {
-    const kept = JSON.parse(await Deno.readTextFile(done));
-    if (kept.key === key) return kept.results;
-  }
+  const kept: KeptRow = await exists(done) ? JSON.parse(await Deno.readTextFile(done)) : {};
+  if (kept.code !== codeDigest) {
+    if (await exists(files.config(dir))) {
+      progress?.note(`table1: ${dir} was made by other code: it is run again`);
+      // Nothing of it is taken up, not even after a stop right here.
+      await Deno.remove(files.config(dir));
+    }
+    await ensureWritableDirectory(dir);
+    await writeJson(done, { code: codeDigest } satisfies KeptRow);
+  } else if (kept.key === key && kept.results) return kept.results;
   await trainOnce(dir, config, machine);
   const report = await evaluateRun(dir, { ...evaluation, ...machine });
   const shortened = [
@@ -206,7 +230,7 @@ async function runRow(
     ...(samples < options.samples ? [`${samples} samples`] : []),
   ];
   const results = resultsOf(preset, row, report, shortened);
-  await writeJson(done, { key, results });
+  await writeJson(done, { code: codeDigest, key, results } satisfies KeptRow);
   return results;
 }
 

@@ -141,7 +141,19 @@ Deno.test("table1: the chains' states are the reference; a finished row is not r
     assert.equal((await Deno.stat(file)).mtime!.getTime(), before);
     // Other settings are another row.
     await succeeded(...args, "--row", "ais", "--seed", "3");
-    assert.ok((await Deno.stat(file)).mtime!.getTime() > before);
+    const later = (await Deno.stat(file)).mtime!.getTime();
+    assert.ok(later > before);
+
+    // A row and a training by other code are not taken up, and a line says so.
+    const row = join(dir, "dw4", "ais", "row.json");
+    const kept = JSON.parse(await Deno.readTextFile(row));
+    await Deno.writeTextFile(row, JSON.stringify({ ...kept, code: "another" }));
+    const again = await mintjulep(...args, "--row", "ais", "--seed", "3");
+    assert.equal(again.code, 0, again.stderr);
+    const line = `table1: ${join(dir, "dw4", "ais")} was made by other code: it is run again`;
+    assert.ok(again.stderr.includes(line), again.stderr);
+    assert.ok((await Deno.stat(file)).mtime!.getTime() > later);
+    assert.deepEqual(JSON.parse(await Deno.readTextFile(row)).code, kept.code);
   });
 });
 
