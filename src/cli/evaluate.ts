@@ -27,7 +27,10 @@ export const evaluateCommand = command(
     dir: runArgument("evaluate"),
     samples: countOption("--samples", "Samples in all; 100000 for a headline ESS"),
     steps: optional(countOption("--steps", "Steps per trajectory; as trained by default")),
-    seeds: withDefault(countOption("--seeds", "Independent batches the samples come in"), 5),
+    seeds: withDefault(
+      countOption("--seeds", "Independent batches the samples come in; 5 by default"),
+      5,
+    ),
     reference: optional(
       pathOption(
         "--reference",

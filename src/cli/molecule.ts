@@ -12,6 +12,7 @@ import {
   string,
   withDefault,
 } from "@optique/core";
+import { InputError } from "../errors.ts";
 import { pathOption, sentence } from "./options.ts";
 import { printData, printNotice, printPiece, table } from "./output.ts";
 
@@ -50,12 +51,14 @@ export const energyCommand = command(
     command: constant("energy"),
     ...shared("energy"),
     solvent: optional(option("--solvent", choice(["none", "obc1", "obc2"]), {
-      description: message`Implicit solvent; that of the preset or System, none for a prmtop`,
+      description:
+        message`none, obc1 or obc2; by default that of the preset or System, none for a prmtop`,
     })),
     forces: option("--forces", { description: message`Forces too (with --json)` }),
     backend: withDefault(
       option("--backend", choice(["reference", "wasm", "webgpu"]), {
-        description: message`reference is float64; wasm and webgpu are float32, many times faster`,
+        description:
+          message`reference (float64, the default), wasm or webgpu (float32, many times faster)`,
       }),
       "reference" as const,
     ),
@@ -79,6 +82,9 @@ function inDecimals(energies: Readonly<Record<string, number>>): Record<string, 
 }
 
 export async function runEnergy(options: InferValue<typeof energyCommand>): Promise<number> {
+  if (options.forces && !options.json) {
+    throw new InputError("--forces needs --json: the table has energies alone");
+  }
   const { evaluateMolecule } = await import("../run/molecule.ts");
   const found = await evaluateMolecule(options.file, options);
   const bad = found.energies.reduce((n, e) => n + (Number.isFinite(e) ? 0 : 1), 0);

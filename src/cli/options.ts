@@ -179,7 +179,12 @@ export function machineOptions() {
           },
         }),
         {
-          description: message`auto takes the fastest; reference is plain float64, for checks`,
+          description: sentence(
+            `${
+              backendChoices.join(", ")
+            }; auto, the default, takes the fastest; reference is plain ` +
+              "float64, for checks",
+          ),
           errors,
         },
       ),

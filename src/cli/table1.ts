@@ -21,7 +21,10 @@ export const table1Command = command(
   object({
     command: constant("table1"),
     out: pathOption("--out", "DIR", "Folder of the table and its runs; finished rows are kept"),
-    samples: withDefault(countOption("--samples", "Samples of a row, all seeds together"), 100_000),
+    samples: withDefault(
+      countOption("--samples", "Samples of a row, all seeds together; 100000 by default"),
+      100_000,
+    ),
     quick: option("--quick", {
       description: message`Short training, few samples: minutes instead of hours`,
     }),

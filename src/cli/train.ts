@@ -36,14 +36,17 @@ export const trainCommand = command(
     command: constant("train"),
     target: argument(string({ metavar: "TARGET" }), {
       description: sentence(
-        `A preset (${presetNames.join(", ")}) or a JSON file; with --resume, the run's folder`,
+        `A preset (${presetNames.join(", ")}), a JSON file, or with --coordinates a prmtop or ` +
+          "System XML; with --resume, the run's folder",
       ),
       errors: { endOfInput: sentence("train needs a preset or a JSON file (see train --help)") },
     }),
     out: optional(pathOption("--out", "DIR", "Folder of the run, made if missing")),
     method: optional(
       option("--method", string({ metavar: "METHOD" }), {
-        description: sentence(`${methodNames.join(", ")}; julep by default`),
+        description: sentence(
+          `${methodNames.join(", ")}; by default julep, of a molecule internal`,
+        ),
       }),
     ),
     seed: seedOption("What all random numbers are keyed by; default 2666"),
@@ -53,10 +56,15 @@ export const trainCommand = command(
       }),
     ),
     coordinates: optional(
-      pathOption("--coordinates", "FILE", "TARGET is a prmtop or System XML; its geometry"),
+      pathOption(
+        "--coordinates",
+        "FILE",
+        "Geometry of TARGET, a prmtop or System XML: inpcrd, .pdb (Å), .npy (nm)",
+      ),
     ),
     solvent: optional(option("--solvent", choice(["none", "obc1", "obc2"]), {
-      description: message`With --coordinates: implicit solvent; none for a prmtop by default`,
+      description:
+        message`With --coordinates: none, obc1 or obc2; by default that of the System, none for a prmtop`,
     })),
     temperature: optional(temperatureOption()),
     dropConstraints: option("--drop-constraints", {
@@ -77,7 +85,10 @@ export const trainCommand = command(
     ),
     ...machineOptions(),
   }),
-  { description: message`Train Mint, then Julep, for a system; write checkpoints and a report` },
+  {
+    description:
+      message`Train Mint and Julep, or another method, for a system; write checkpoints and a report`,
+  },
 );
 
 const NOTICE = "stopping after this step; checkpoint follows";

@@ -33,9 +33,18 @@ export const tuneCommand = command(
       }),
       "underdamped" as const,
     ),
-    generations: withDefault(countOption("--generations", "Generations of CMA-ES"), 60),
-    population: withDefault(countOption("--population", "Paths in a generation"), 14),
-    samples: withDefault(countOption("--samples", "Samples of each path, either way"), 256),
+    generations: withDefault(
+      countOption("--generations", "Generations of CMA-ES; 60 by default"),
+      60,
+    ),
+    population: withDefault(
+      countOption("--population", "Paths in a generation; 14 by default"),
+      14,
+    ),
+    samples: withDefault(
+      countOption("--samples", "Samples of each path, either way; 256 by default"),
+      256,
+    ),
     seed: seedOption("What all random numbers are keyed by; default 2666"),
     set: multiple(
       option("--set", string({ metavar: "FIELD=VALUE" }), {

@@ -56,7 +56,13 @@ export function withChanges(
 
 /** A configuration file, completed from its base and checked. Throws InputError of one line. */
 export function readConfigFile(path: string): RunConfig {
-  const value = parseJson(readText(path), path);
+  const text = readText(path);
+  if (/^\s*(%VERSION|%FLAG|<)/.test(text)) {
+    throw new InputError(
+      `${path} is a molecule's parameter file, no configuration: train takes it with --coordinates FILE`,
+    );
+  }
+  const value = parseJson(text, path);
   if (!isFields(value)) {
     throw new InputError(`${path}: must hold one JSON object, the configuration of a run`);
   }

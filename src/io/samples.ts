@@ -91,7 +91,7 @@ export async function readReference(
   particles: number,
   dimension: number,
 ): Promise<Float64Array> {
-  const bytes = await readBytes(path, `cannot read the reference ${path}`);
+  const bytes = await readBytes(path, `cannot read ${path}`);
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) { // PK
     throw new InputError(
       `${path} is a zip archive (.npz?), a reference is one array in a .npy file`,

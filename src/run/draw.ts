@@ -59,6 +59,9 @@ export interface SampleSummary extends ForwardFigures {
 
 /** Throws InputError for a folder without a finished run or a path that cannot be written. */
 export async function sampleRun(dir: string, options: SampleOptions): Promise<SampleSummary> {
+  if (!isTrajectory(options.out) && !/\.npz$/i.test(options.out)) {
+    throw new InputError(`cannot write ${options.out}: its name must end in .npz, .pdb or .dcd`);
+  }
   return await survivingGpu(options, (machine) => sampleOnPool(dir, machine));
 }
 

@@ -18,6 +18,13 @@ const cases: [string, RegExp][] = [
   ["train DIR/none.json --out DIR/new", /none\.json: no such file/],
   ["train DIR --out DIR/new", /it is a folder/],
   [
+    "train DIR/molecule.prmtop --out DIR/new",
+    /molecule\.prmtop is a molecule's parameter file.* with --coordinates FILE$/,
+  ],
+  ["train DIR/system.xml --out DIR/new", /system\.xml is a molecule's parameter file/],
+  ["energy aldp --forces", /--forces needs --json/],
+  ["energy aldp --coordinates DIR/none.npy", /: cannot read .*none\.npy: no such file/],
+  [
     "train DIR/malformed.json --out DIR/new",
     /malformed\.json: not valid JSON at line 1, column 19:/,
   ],
@@ -102,6 +109,8 @@ const cases: [string, RegExp][] = [
   ["sample DIR/none --out DIR/s.npz --samples 5", /none/],
   ["sample DIR --out DIR/none/s.npz --samples 5", /cannot write .*none\/s\.npz: no such file/],
   ["sample DIR --out DIR/file/s.npz --samples 5", /s\.npz: .*is a file, not a folder$/],
+  ["sample DIR --out DIR/s.xyz --samples 5", /s\.xyz: its name must end in \.npz, \.pdb or \.dcd$/],
+  ["sample DIR --out DIR/s --samples 5", /its name must end in/],
   ["sample DIR --out DIR --samples 5", /cannot write .*: it is a folder$/],
   ["evaluate", /evaluate needs DIR/],
   ["evaluate DIR --samples 0 --json", /--samples must be .*, got 0$/],
@@ -124,6 +133,8 @@ if (Deno.build.os === "linux") {
 
 const files: Record<string, string | Uint8Array> = {
   "file": "a file\n",
+  "molecule.prmtop": "%VERSION  VERSION_STAMP = V0001.000\n%FLAG TITLE\n",
+  "system.xml": '<?xml version="1.0" ?>\n<System></System>\n',
   "malformed.json": '{"preset": "dw4", }',
   "truncated.json": '{\n  "preset": "dw4",\n  "julep": {',
   "empty.json": "",

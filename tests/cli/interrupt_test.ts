@@ -58,7 +58,14 @@ Deno.test({
       const before = rows(join(run, "julep_curve.csv"));
       assert.ok(before >= 10 && before < 120, `${before} rows`);
 
-      const unfinished = await mintjulep("sample", run, "--samples", "4", "--out", join(dir, "s"));
+      const unfinished = await mintjulep(
+        "sample",
+        run,
+        "--samples",
+        "4",
+        "--out",
+        join(dir, "s.npz"),
+      );
       assert.equal(unfinished.code, 2);
       assert.match(
         unfinished.stderr,
