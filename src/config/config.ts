@@ -70,6 +70,7 @@ export interface MoleculeSoftCore {
 /** Molecules that come with the program (src/systems/molecule/presets.ts). */
 export type MoleculeName = "aldp";
 
+/** What is sampled. */
 export type SystemConfig = DoubleWellConfig | LennardJonesConfig | MoleculeConfig;
 
 /**
@@ -156,6 +157,7 @@ export interface CartesianMoleculeConfig {
   reference: number[] | null;
 }
 
+/** The equivariant network whose outputs are the learned drift. */
 export interface NetworkConfig {
   /** false: plain annealed Langevin dynamics (the control), learned ε only. */
   enabled: boolean;
@@ -172,6 +174,7 @@ export interface NetworkConfig {
   matrix: "none" | "signed" | "positive";
 }
 
+/** ε(t), the step size of the kernels. */
 export interface StepSizeConfig {
   /**
    * Initial ε (length²; h = ε·Δt is the Langevin step); "path": h = Δ² of the moves Δ of julep.path,
@@ -376,11 +379,13 @@ export interface MoleculeRunConfig {
   psi: number[] | null;
 }
 
+/** All of a run. */
 export interface RunConfig {
   /** Version of this layout. */
   version: 1;
   /** The preset it came from, or "custom". */
   preset: string;
+  /** What all random numbers are keyed by, from 0 to 2³² − 1. */
   seed: number;
   system: SystemConfig;
   mint: MintConfig;

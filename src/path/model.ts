@@ -63,6 +63,7 @@ export interface PairFlow {
   readonly tables: Float64Array;
 }
 
+/** The levels, and how a path gets from one to the next. */
 export interface PathModel {
   readonly kernel: PathKernelName;
   /** L of the adjusted kernel, at least 1; 0 for the underdamped one. */

@@ -17,6 +17,7 @@ export type RunTrajectories = (
   onResult?: (index: number, result: TrajectoryResult) => void,
 ) => Promise<TrajectoryResult[]>;
 
+/** Samples of paths (or chains) with their exact log-weights. */
 export interface WeightedSamples {
   /** (count, N, n) in the gauge of the transport, float32. */
   readonly positions: Float32Array;

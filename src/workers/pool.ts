@@ -66,6 +66,7 @@ interface Slot {
   busy: boolean;
 }
 
+/** Workers with a backend each, which do the jobs of the stages; dispose of it at the end. */
 export class ExecutorPool implements AsyncDisposable {
   readonly backend: BackendName;
   readonly #options: PoolOptions;
