@@ -16,6 +16,9 @@ import { backendChoices } from "../backends/select.ts";
 /** Largest count anywhere; more would not fit an array. */
 const MAX_COUNT = 1e9;
 
+/** Most workers of a pool (workers/pool.ts). */
+const MAX_WORKERS = 1024;
+
 /** A sentence made of ready text, without optique's own quoting. */
 export const sentence = (words: string): Message => [text(words)];
 
@@ -166,7 +169,12 @@ export function runArgument(command: string) {
 /** `--workers` and `--backend`: where and how the numbers are computed, alike in every command. */
 export function machineOptions() {
   return {
-    workers: optional(countOption("--workers", "Worker threads; as many as cores by default")),
+    workers: optional(
+      option("--workers", integerOf("--workers", "N", 1, MAX_WORKERS, `from 1 to ${MAX_WORKERS}`), {
+        description: sentence("Worker threads; as many as cores by default"),
+        errors,
+      }),
+    ),
     backend: withDefault(
       option(
         "--backend",

@@ -80,7 +80,8 @@ const cases: [string, RegExp][] = [
   ],
   ["train dw4 --out DIR/new --seed -1", /--seed must be .*, got -1$/],
   ["train dw4 --out DIR/new --seed 9007199254740992", /--seed must be .*, got 9007199254740992$/],
-  ["train dw4 --out DIR/new --workers 0", /--workers must be an integer from 1 to 1e9, got 0$/],
+  ["train dw4 --out DIR/new --workers 0", /--workers must be an integer from 1 to 1024, got 0$/],
+  ["train dw4 --out DIR/new --workers 1025", /--workers must be .* from 1 to 1024, got 1025$/],
   ["train dw4 --out DIR/new --workers two", /--workers must be an integer .*, got two$/],
   [
     "train dw4 --out DIR/new --backend gpu",
