@@ -1,4 +1,4 @@
-// uses: group math positions threefry pair_energies mint_prior gauge egnn matrix_exponential soft_lennard_jones pair_velocity pair_path displacement clip force
+// uses: group math positions two_floats low_parts threefry pair_energies mint_prior gauge egnn matrix_exponential soft_lennard_jones pair_velocity pair_path displacement clip force
 // Whole trajectories: one workgroup runs one sample through visits [visit_from, visit_to) of its time grid. A
 // visit evaluates force and network at the state once; they serve the kernel that arrives and the one
 // that leaves. log k⁻ − log k⁺ = ½ (|r⁺|² − |r⁻|²); residuals come from displacements, never from

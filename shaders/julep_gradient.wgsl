@@ -1,4 +1,4 @@
-// uses: group math positions gauge egnn egnn_backward matrix_exponential soft_lennard_jones pair_velocity pair_path displacement
+// uses: group math positions two_floats low_parts gauge egnn egnn_backward matrix_exponential soft_lennard_jones pair_velocity pair_path displacement
 // The gradient of the loss along stored trajectories. An item is one state of one sample; every workgroup
 // takes a fixed range of items, in order, and adds what they give to its own slot; reduce.wgsl adds the
 // slots. At a state the kernel that leaves it (k⁺ of step j) and the one that arrives (k⁻ of step j − 1)

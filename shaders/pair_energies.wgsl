@@ -1,4 +1,4 @@
-// uses: group positions pair_energies
+// uses: group positions two_floats low_parts pair_energies
 // U_t and ∂U_t/∂x of a batch, one workgroup for each system.
 
 struct Job {

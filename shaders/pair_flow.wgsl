@@ -1,4 +1,4 @@
-// uses: group math positions pair_flow
+// uses: group math positions two_floats low_parts pair_flow
 // One sweep of the pair flow, or its inverse, of a batch, one workgroup for each system.
 
 struct Job {

@@ -1,4 +1,4 @@
-// uses: group math positions threefry finite pair_energies mint_prior gauge soft_lennard_jones clip level_energy pair_flow hmc
+// uses: group math positions two_floats low_parts threefry fine_normals finite pair_energies mint_prior gauge soft_lennard_jones clip level_energy pair_flow hmc
 // Annealing paths: one workgroup takes one sample through levels [begin, end) of its path, or back from `begin`
 // to `end`: the pair flow, then an underdamped (OABA) or an adjusted (HMC) transition
 // (src/backends/reference/path.ts). What W + U gains is written for every level; the host sums it in float64.
@@ -51,7 +51,10 @@ struct Job {
 @group(0) @binding(1) var<storage, read> path: array<f32>;
 @group(0) @binding(2) var<storage, read> prior: array<f32>;
 @group(0) @binding(3) var<storage, read> ancestors: array<f32>;
-/** For every sample: x, v, the half kick still to come (N·n each), 1 while no loop was cut. */
+/**
+ * For every sample: x, v, their low parts (two_floats.wgsl), the half kick still to come (N·n each), 1 while no
+ * loop was cut.
+ */
 @group(0) @binding(4) var<storage, read> before: array<f32>;
 @group(0) @binding(5) var<storage, read_write> after: array<f32>;
 /**
@@ -60,7 +63,9 @@ struct Job {
  */
 @group(0) @binding(6) var<storage, read_write> results: array<f32>;
 
-const CARRY: u32 = 3u * SIZE + 1u;
+/** The state's numbers, which stand in the scratch as they do in the carry: from X. */
+const STATE: u32 = 3u * SIZE + LOW;
+const CARRY: u32 = STATE + 1u;
 
 fn write_result(row: u32, level: u32, value: f32, sample: u32, lid: u32) {
   if (lid == 0u) {
@@ -68,11 +73,47 @@ fn write_result(row: u32, level: u32, value: f32, sample: u32, lid: u32) {
   }
 }
 
-/** x += by · v; no barrier: every thread has its own coordinates. */
-fn drift(by: f32, lid: u32) {
+/** x += by · Δ_k v; no barrier: every thread has its own coordinates. */
+fn drift(level: u32, by: f32, lid: u32) {
+  let row = level_at(i32(level));
+  let dt = by * vec2<f32>(path[row + 4u], path[row + 8u]);
   for (var q = lid; q < SIZE; q += W) {
-    work[X + q] = fma(by, work[VELOCITY + q], work[X + q]);
+    let v = VELOCITY + q;
+    add_to(X + q, fma(dt.x, work[v], fma(dt.x, work[v + LOW], dt.y * work[v])));
   }
+}
+
+/** KICK ← by · Δ_k KICK. */
+fn scale_kick(level: u32, by: f32, lid: u32) {
+  let row = level_at(i32(level));
+  let dt = by * vec2<f32>(path[row + 4u], path[row + 8u]);
+  for (var q = lid; q < SIZE; q += W) {
+    let force = work[KICK + q];
+    work[KICK + q] = fma(dt.x, force, dt.y * force);
+  }
+}
+
+/** The velocities a path begins with: normals without a centre-of-mass part. Ends with a barrier. */
+fn begin_velocities(sample: u32, lid: u32) {
+  for (var p = lid; 2u * p < SIZE; p += W) {
+    let counter = job.levels * COUNTERS_PER_LEVEL + p;
+    let z = fine_normal_pair(job.key, vec2<u32>(sample, counter));
+    for (var k = 0u; k < 2u && 2u * p + k < SIZE; k++) {
+      work[VELOCITY + 2u * p + k] = z[k];
+      work[VELOCITY + LOW + 2u * p + k] = z[k + 2u];
+    }
+  }
+  sync();
+  if (lid < DIM) {
+    var sum = 0.0;
+    for (var i = 0u; i < rolled(N); i++) {
+      sum += work[VELOCITY + i * DIM + lid];
+    }
+    for (var i = 0u; i < rolled(N); i++) {
+      add_to(VELOCITY + i * DIM + lid, -sum / f32(N));
+    }
+  }
+  sync();
 }
 
 /** v += KICK; the kinetic energy lost, returned to all threads. */
@@ -82,7 +123,7 @@ fn add_kick(lid: u32) -> f32 {
     let d = work[KICK + q];
     let v = work[VELOCITY + q];
     gained = fma(d, fma(0.5, d, v), gained);
-    work[VELOCITY + q] = v + d;
+    add_to(VELOCITY + q, d);
   }
   return -group_sum(gained, lid);
 }
@@ -91,15 +132,15 @@ fn add_kick(lid: u32) -> f32 {
 fn refresh(level: u32, sample: u32, lid: u32) {
   sync();
   let row = level_at(i32(level));
-  let eta = path[row + 5u];
-  let rest = path[row + 6u];
-  if (rest != 0.0) {
+  let eta = vec2<f32>(path[row + 5u], path[row + 9u]);
+  let rest = vec2<f32>(path[row + 6u], path[row + 10u]);
+  if (rest.x != 0.0) {
     let counter = level * COUNTERS_PER_LEVEL;
     for (var p = lid; 2u * p < N; p += W) {
-      let z = normal_pair(job.key, vec2<u32>(sample, counter + p));
-      work[NOISE + 2u * p] = z.x;
-      if (2u * p + 1u < N) {
-        work[NOISE + 2u * p + 1u] = z.y;
+      let z = fine_normal_pair(job.key, vec2<u32>(sample, counter + p));
+      for (var k = 0u; k < 2u && 2u * p + k < N; k++) {
+        work[NOISE + 2u * p + k] = z[k];
+        work[NOISE_LOW + 2u * p + k] = z[k + 2u];
       }
     }
     sync();
@@ -107,11 +148,17 @@ fn refresh(level: u32, sample: u32, lid: u32) {
     for (var i = lid; i < N; i += W) {
       sum += work[NOISE + i];
     }
+    // Its rounding moves the centre of mass, which changes nothing.
     let mean = group_sum(sum, lid) / f32(N);
     let axis = level / job.refresh_interval % DIM;
     for (var i = lid; i < N; i += W) {
       let at = VELOCITY + i * DIM + axis;
-      work[at] = fma(eta, work[at], rest * (work[NOISE + i] - mean));
+      let centred = two_sum(work[NOISE + i], -mean);
+      let noise = times(rest, vec2<f32>(centred.x, centred.y + work[NOISE_LOW + i]));
+      let kept = times(eta, vec2<f32>(work[at], work[at + LOW]));
+      let v = two_sum(kept.x, noise.x);
+      work[at] = v.x;
+      work[at + LOW] = v.y + (kept.y + noise.y);
     }
     sync();
   }
@@ -120,14 +167,7 @@ fn refresh(level: u32, sample: u32, lid: u32) {
 /** The second half of a level's kick, and the drift after it. */
 fn complete(level: u32, place: u32, lid: u32) {
   write_result(1u, level, add_kick(lid), place, lid);
-  drift(0.5 * path[level_at(i32(level)) + 4u], lid);
-}
-
-/** KICK ← by · KICK. */
-fn scale_kick(by: f32, lid: u32) {
-  for (var q = lid; q < SIZE; q += W) {
-    work[KICK + q] *= by;
-  }
+  drift(level, 0.5, lid);
 }
 
 /**
@@ -151,7 +191,7 @@ fn move_at(level: u32, place: u32, sample: u32, lid: u32) {
   if (!ADJUSTED) {
     _ = level_energy(i32(level), X, KICK, lid);
     clip_level(i32(level), KICK, lid);
-    scale_kick(-0.5 * dt, lid);
+    scale_kick(level, -0.5, lid);
     sync();
   }
 }
@@ -165,14 +205,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (job.gather == 1u) {
     source = u32(ancestors[place]) * CARRY;
   }
-  for (var q = lid; q < SIZE; q += W) {
+  for (var q = lid; q < STATE; q += W) {
     work[X + q] = before[source + q];
-    work[VELOCITY + q] = before[source + SIZE + q];
-    work[KICK + q] = before[source + 2u * SIZE + q];
   }
   sync();
   if (job.start == 1u) {
-    draw_velocities(VELOCITY, job.key, sample, job.levels * COUNTERS_PER_LEVEL, lid);
+    begin_velocities(sample, lid);
   }
   if (MOVES && job.move_end > job.move_begin) {
     move_at(job.begin - 1u, place, sample, lid);
@@ -199,11 +237,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       if (FORWARD) {
         refresh(level, sample, lid);
       }
-      drift(select(-0.5, 0.5, FORWARD) * dt, lid);
+      drift(level, select(-0.5, 0.5, FORWARD), lid);
       sync();
       let energy = level_energy(i32(level), X, KICK, lid);
       clip_level(i32(level), KICK, lid);
-      scale_kick(select(1.0, -0.5, FORWARD) * dt, lid);
+      scale_kick(level, select(1.0, -0.5, FORWARD), lid);
       // On the way back, the kinetic energy gained is what the forward kick loses.
       gain += select(-1.0, 1.0, FORWARD) * add_kick(lid);
       write_result(2u, level, energy, place, lid);
@@ -212,7 +250,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
           complete(level, place, lid);
         }
       } else {
-        drift(-0.5 * dt, lid);
+        drift(level, -0.5, lid);
         refresh(level, sample, lid);
       }
       sync();
@@ -223,12 +261,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     write_result(0u, level, gain, place, lid);
   }
   let to = place * CARRY;
-  for (var q = lid; q < SIZE; q += W) {
+  for (var q = lid; q < STATE; q += W) {
     after[to + q] = work[X + q];
-    after[to + SIZE + q] = work[VELOCITY + q];
-    after[to + 2u * SIZE + q] = work[KICK + q];
   }
   if (lid == 0u) {
-    after[to + 3u * SIZE] = before[source + 3u * SIZE] * loops_ran();
+    after[to + STATE] = before[source + STATE] * loops_ran();
   }
 }

@@ -83,6 +83,9 @@ fn hmc_transition(
   let accept = number && log_f(level_uniforms(key, sample, counter).x) < gain;
   for (var q = lid; q < SIZE; q += W) {
     work[X + q] = select(work[X + q], work[PROPOSAL + q], accept);
+    if (LOW != 0u && accept) {
+      work[X + LOW + q] = 0.0;
+    }
   }
   sync();
   return Transition(

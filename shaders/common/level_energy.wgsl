@@ -2,12 +2,12 @@
 // of the prior and the system. Formulas: src/backends/reference/level_energy.ts.
 //
 // `path` as the host packs it (src/backends/webgpu/path.ts): 0 place of the pair flow's tables, 7 unused,
-// then for every level, the prior (−1) first: ε, s, a, κ (or t, 3 unused), Δ, η, √(1 − η²), clip. Level −1 has
+// then for every level, the prior (−1) first: ε, s, a, κ (or t, 3 unused), Δ, η, √(1 − η²), clip, the low parts of Δ, η, √(1 − η²), 1 unused. Level −1 has
 // no transition: there stand κ of the target and 1/R² of PairPathLevels.saturation.
 
 /** Place of a level's numbers; the prior is level −1. */
 fn level_at(level: i32) -> u32 {
-  return 8u + 8u * u32(level + 1);
+  return 8u + 12u * u32(level + 1);
 }
 
 /**

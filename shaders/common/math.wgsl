@@ -54,6 +54,14 @@ fn log_f(x: f32) -> f32 {
   return log_of_parts(mantissa_minus_one(x), exponent_of(x));
 }
 
+/** log(1 + x), relative to its size also where x is small. */
+fn log_one_plus(x: f32) -> f32 {
+  if (x > -0.29 && x < 0.41) {
+    return log_of_parts(x, 0.0);
+  }
+  return log_f(1.0 + x);
+}
+
 /** tanh x, rational 13/6, within 7 ulp; never above 1 in size. */
 fn tanh_v(value: vec4<f32>) -> vec4<f32> {
   let x = clamp(value, vec4<f32>(-7.90531110763549805), vec4<f32>(7.90531110763549805));

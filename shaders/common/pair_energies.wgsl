@@ -52,7 +52,7 @@ fn pair_energies(x: u32, gradient: u32, t: f32, lid: u32) -> f32 {
       if (j == i) {
         continue;
       }
-      let d = xi - position(x, j);
+      let d = difference(x, i, j);
       let term = pair_term(dot(d, d), t);
       own += select(0.0, term.x, j > i);
       g = fma(vec3<f32>(term.y), d, g);

@@ -30,7 +30,7 @@ fn image_cell(table: u32, mapped: f32) -> u32 {
 
 /** Moves particles i and j; returns log|J| of the forward map. */
 fn move_pair(table: u32, i: u32, j: u32, x: u32, inverse: bool) -> f32 {
-  let d = position(x, i) - position(x, j);
+  let d = difference(x, i, j);
   let length = sqrt(dot(d, d));
   var cell = min(u32(length * FLOW_INVERSE_WIDTH), FLOW_CELLS);
   if (inverse) {
@@ -50,12 +50,13 @@ fn move_pair(table: u32, i: u32, j: u32, x: u32, inverse: bool) -> f32 {
     f = fma(bend, length - node, gap) / length;
     shift = f;
   }
-  let ratio = 1.0 + f;
   for (var a = 0u; a < DIM; a++) {
-    work[x + i * DIM + a] = fma(0.5 * shift, d[a], work[x + i * DIM + a]);
-    work[x + j * DIM + a] = fma(-0.5 * shift, d[a], work[x + j * DIM + a]);
+    add_to(x + i * DIM + a, 0.5 * shift * d[a]);
+    add_to(x + j * DIM + a, -0.5 * shift * d[a]);
   }
-  return log_f(select(ratio, ratio * ratio, DIM == 3u) * slope);
+  // (1 + f)^(n − 1) R′ − 1: the factor itself would lose the digits that it differs from 1 by.
+  let stretch = select(f, f * (2.0 + f), DIM == 3u);
+  return log_one_plus(fma(stretch, bend, stretch + bend));
 }
 
 /** Moves work[x ...] by the sweep of `level`, or undoes it; returns log|∂x′/∂x| of the sweep. Ends with a barrier. */

@@ -23,7 +23,7 @@ fn soft_lennard_jones(level: vec4<f32>, x: u32, gradient: u32, lid: u32) -> f32 
       if (j == i) {
         continue;
       }
-      let d = xi - position(x, j);
+      let d = difference(x, i, j);
       let d2 = dot(d, d);
       let q = 1.0 / fma(d2 * d2, d2, softness);
       let qr2 = q * d2;

@@ -16,7 +16,10 @@ import type { PathKernelName, PathModel } from "../../src/path/model.ts";
 import { pickLevels } from "../../src/path/pick.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import { dw4, lennardJones, randomFlow, scattered } from "../path/helpers.ts";
+import { createExecutor } from "../../src/backends/create.ts";
+import { WebGpuExecutor } from "../../src/backends/webgpu/executor.ts";
 import { eachBackend } from "./backends.ts";
+import { gpuTest, mutate } from "./gpu.ts";
 import { tolerances } from "./tolerances.ts";
 
 const mint = { ...preset("dw4").mint, components: 6 };
@@ -164,6 +167,29 @@ for (const kernel of ["underdamped", "adjusted"] as const) {
     close(got.logWeights, exact.logWeights, tolerances.pathLogWeights.value, "log-weights");
   });
 }
+
+// A hundred levels: what is left of x and v in float32 grows by the path's instability.
+gpuTest("lj13, 100 levels: log-weights as in float64 to 1e-3, with a fitted flow too", async () => {
+  const system = lennardJones(13);
+  const path = clusterPath(system, { kernel: "underdamped", levels: 100 });
+  const problem: Problem = { system, mint: null, julep: null, path };
+  const wasm = await createExecutor("wasm", {});
+  await wasm.prepare(problem);
+  const { flow } = await wasm.fitFlow({ seed: 1, population: 256, threshold: 0.5 });
+  wasm.dispose();
+  const gpu = await WebGpuExecutor.create({ mutate });
+  const errors = async (problem: Problem) => {
+    const [exact, got] = await both(gpu, problem, (e) => e.paths({ ...forward(64) }));
+    return got.logWeights.map((W, s) => Math.abs(W - exact.logWeights[s])).sort();
+  };
+  const plain = await errors(problem);
+  assert.ok(plain[63] <= tolerances.pathLogWeights.value, `without flow: ${plain.slice(60)}`);
+  const flowing = await errors({ ...problem, path: { ...path, flow } });
+  gpu.dispose();
+  // log|J| jumps where rounding puts a pair into the next cell of a table: one or two samples in a hundred.
+  assert.ok(flowing[32] <= tolerances.pathLogWeights.value / 10, `median ${flowing[32]}`);
+  assert.ok(flowing[60] <= tolerances.pathLogWeights.value, `with flow: ${flowing.slice(60)}`);
+});
 
 const lj13 = (kernel: PathKernelName): Problem => ({
   system: lennardJones(13),

@@ -120,5 +120,7 @@ eachGpu("threefry words bit for bit, normals to rounding", async (kernels) => {
     }
     const worst = expected.reduce((w, z, i) => Math.max(w, Math.abs(z - got.normals[i])), 0);
     assert.ok(worst <= tolerances.threefryNormals.value, `${worst}`);
+    const fine = expected.reduce((w, z, i) => Math.max(w, Math.abs(z - got.fineNormals[i])), 0);
+    assert.ok(fine <= tolerances.fineNormals.value, `${fine}`);
   }
 });

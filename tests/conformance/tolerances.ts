@@ -23,6 +23,10 @@ export const tolerances = {
     value: 1e-6,
     reason: "absolute; at most 5.8 = √(−2 log 2^-25), so 1.5 u relative in ρ and in cos, sin",
   },
+  fineNormals: {
+    value: 3e-8,
+    reason: "absolute; two floats but for the last terms of log, cos and sin",
+  },
   pairEnergies: {
     value: 4e-6,
     reason: "relative to 1 + Σ|u_ij|: r^-12 multiplies the relative error of r (≤ 1.5 u) by 12, " +

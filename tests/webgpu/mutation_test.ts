@@ -25,7 +25,7 @@ const mutations: [string, string, string, string, string][] = [
   ["adam", "adam.*webgpu\\)", "adam", "p -= step", "p += step"],
   ["log_variance", "every.*webgpu\\)", "log_variance", "= 2.0 * weight", "= -2.0 * weight"],
   ["level_energy", "N = 13.*webgpu\\)", "soft_lennard_jones", "-12.0 * depth", "12.0 * depth"],
-  ["pair_flow", "webgpu\\)", "pair_flow", "fma(-0.5 * shift", "fma(0.5 * shift"],
+  ["pair_flow", "webgpu\\)", "pair_flow", ", -0.5 * shift", ", 0.5 * shift"],
   ["hmc", "dw4.*webgpu\\)", "hmc", "+ (start - kin", "- (start - kin"],
   ["path", "^under.*lj13: forw.*webgpu\\)", "path", "return -group_sum", "return group_sum"],
 ];

@@ -32,6 +32,7 @@ function problems() {
     const path = {
       mixture: name === "dw4",
       saturates: name === "lj13",
+      twoFloats: name === "lj13",
       adjusted: name === "dw4",
       forward: name === "lj13",
       moves: name === "lj13",

@@ -18,6 +18,8 @@ export interface PathShape {
   /** The confinement of a cluster's levels saturates. */
   readonly saturates: boolean;
   readonly adjusted: boolean;
+  /** States have low parts (shaders/common/two_floats.wgsl). */
+  readonly twoFloats: boolean;
   readonly forward: boolean;
   /** Samples move by HMC after resampling. */
   readonly moves: boolean;
@@ -112,6 +114,7 @@ export function problemConstants(
     CELLS: Math.max(1, drift?.cells ?? 0),
     GAUGE: julep?.gauge === "anchor" ? 0 : 1,
     FLOW_CELLS: path?.flow?.cells ?? 1,
+    LOW: 0,
     ...network.offsets,
   };
   const regions = new Map<string, number>();
@@ -123,9 +126,14 @@ export function problemConstants(
   const terms = numbers.K * numbers.G;
   const priorSize = numbers.K > 0 ? N * N * (n + 2) + terms + N * N * n : 0;
   if (purpose === "path") {
-    const names = ["X", "KICK", "VELOCITY", "MOMENTUM", "PROPOSAL", "GRADIENT"];
-    for (const name of names) place(name, size);
+    // The state first, as it stands in the carry (shaders/path.wgsl).
+    for (const name of ["X", "VELOCITY"]) place(name, size);
+    const low = path?.twoFloats ? workSize : 0;
+    numbers.LOW = low;
+    place("LOW_PARTS", low);
+    for (const name of ["KICK", "MOMENTUM", "PROPOSAL", "GRADIENT"]) place(name, size);
     place("NOISE", N);
+    place("NOISE_LOW", N);
     place("PRIOR_WORK", priorSize);
   } else {
     for (const name of ["X", "FORCE", "GRADIENT", "VELOCITY"]) place(name, size);

@@ -94,18 +94,27 @@ export class GpuKernels {
     return buffer;
   }
 
-  /** Words and normals of counters (sample, first ...), two each. */
+  /** Words and normals (in one float and in two) of counters (sample, first ...), two each. */
   async threefry(key: readonly [number, number], sample: number, first: number, count: number) {
     const kernel = await this.device.kernel("threefry", plainConstants, "buffer");
     const words = this.device.buffer("words", 2 * count);
     const numbers = this.device.buffer("numbers", 2 * count);
+    const fine = this.device.buffer("fine numbers", 4 * count);
     const job = Uint32Array.of(key[0], key[1], sample, first, count, 0).buffer;
-    const [w, normals] = await this.device.run(
+    const [w, normals, parts] = await this.device.run(
       `threefry of ${count} counters`,
-      [{ kernel, job, buffers: [words, numbers], groups: Math.ceil(count / 64) }],
-      [{ buffer: words, length: 2 * count }, { buffer: numbers, length: 2 * count }],
+      [{ kernel, job, buffers: [words, numbers, fine], groups: Math.ceil(count / 64) }],
+      [
+        { buffer: words, length: 2 * count },
+        { buffer: numbers, length: 2 * count },
+        { buffer: fine, length: 4 * count },
+      ],
     );
-    return { words: new Uint32Array(w.buffer), normals };
+    const fineNormals = Float64Array.from({ length: 2 * count }, (_, k) => {
+      const at = 4 * (k >> 1) + (k & 1);
+      return parts[at] + parts[at + 2];
+    });
+    return { words: new Uint32Array(w.buffer), normals, fineNormals };
   }
 
   /** U_t and ∂U_t/∂x of positions (count, N, n). */

@@ -5,7 +5,7 @@
 import { Stream, streamKey } from "../../math/random.ts";
 import type { MintModel } from "../../mint/model.ts";
 import { flowTable } from "../../path/flow.ts";
-import { levelCount, type PathModel } from "../../path/model.ts";
+import { keptVelocity, levelCount, type PathModel } from "../../path/model.ts";
 import type { System } from "../../systems/system.ts";
 import { LANES } from "../backend.ts";
 import type { IslandMoves } from "../path_jobs.ts";
@@ -19,6 +19,8 @@ import { packPrior, priorTurns } from "./mint_prior.ts";
 
 /** Numbers before the levels' rows; see shaders/common/level_energy.wgsl. */
 const HEADER = 8;
+/** Numbers of a level. */
+const ROW = 12;
 
 /** Floating-point operations of one dispatch at most, so that no driver takes it for hung. */
 const WORK_OF_A_DISPATCH = 2e10;
@@ -34,21 +36,43 @@ export interface GpuPathProblem {
   readonly path: PathModel;
 }
 
+/** What numbers lose where they are rounded to one float. */
+function lowParts(values: ArrayLike<number>): Float32Array {
+  return Float32Array.from(values, (v) => v - Math.fround(v));
+}
+
 /** The path as the kernels read it: place of the tables, levels, tables. */
 export function packPath(path: PathModel, dimension: 2 | 3): Float32Array<ArrayBuffer> {
   const rows = packLevels(path, dimension);
   const K = levelCount(path);
   const { flow } = path;
   const nodes = flow ? 2 * (flow.cells + 1) : 0;
-  const out = new Float32Array(HEADER + rows.length + K * nodes);
-  out[0] = HEADER + rows.length;
-  out.set(rows, HEADER);
+  const out = new Float32Array(HEADER + ROW * (K + 1) + K * nodes);
+  out[0] = HEADER + ROW * (K + 1);
+  for (let k = -1; k < K; k++) {
+    const at = HEADER + ROW * (k + 1);
+    out.set(rows.subarray(8 * (k + 1), 8 * (k + 2)), at);
+    if (k < 0) continue;
+    const eta = keptVelocity(path, k, dimension);
+    out.set(lowParts([path.stepSize[k], eta, Math.sqrt(1 - eta * eta)]), at + 8);
+  }
   if (flow) {
     for (let k = 0; k < K; k++) {
       out.set(packFlowTable(flowTable(flow, k), flow.width), out[0] + k * nodes);
     }
   }
   return out;
+}
+
+/** Whether x and v have low parts: decisions to accept part two paths long before rounding does. */
+function twoFloats({ path }: GpuPathProblem): boolean {
+  return path.kernel === "underdamped";
+}
+
+/** Numbers of a sample between dispatches; see `before` in shaders/path.wgsl. */
+function carryWidth(problem: GpuPathProblem): number {
+  const { particles, dimension } = problem.system;
+  return (twoFloats(problem) ? 5 : 3) * particles * dimension + 1;
 }
 
 /** Turns that a thread's loops take for one energy of a level, rather too many. */
@@ -159,6 +183,7 @@ export class GpuPath {
         mixture,
         saturates,
         adjusted: path.kernel === "adjusted",
+        twoFloats: name === "path" && twoFloats(this.#problem),
         forward,
         moves,
         flow: path.flow,
@@ -169,7 +194,7 @@ export class GpuPath {
 
   /** Samples that one population can have, a multiple of LANES: no binding may grow beyond the limit. */
   get largestPopulation(): number {
-    const perSample = Math.max(3 * this.#size + 1, 4 * this.#levels);
+    const perSample = Math.max(carryWidth(this.#problem), 4 * this.#levels);
     const most = Math.floor(this.#kernels.device.largestBinding / (4 * perSample));
     return Math.max(LANES, Math.floor(most / LANES) * LANES);
   }
@@ -178,12 +203,15 @@ export class GpuPath {
   population(
     options: GpuPopulationOptions,
     stream: Stream,
-    positions: Float32Array,
+    positions: Float64Array,
   ): GpuPopulation {
-    const width = 3 * this.#size + 1;
+    const width = carryWidth(this.#problem);
+    const size = this.#size;
     const carry = new Float32Array(options.count * width);
     for (let s = 0; s < options.count; s++) {
-      carry.set(positions.subarray(s * this.#size, (s + 1) * this.#size), s * width);
+      const x = positions.subarray(s * size, (s + 1) * size);
+      carry.set(x, s * width);
+      if (twoFloats(this.#problem)) carry.set(lowParts(x), s * width + 2 * size);
       carry[(s + 1) * width - 1] = 1;
     }
     this.#kernels.upload("carry 0", carry);
@@ -277,7 +305,7 @@ export class GpuPopulation {
     this.#prepare = prepare;
     this.#options = options;
     this.#levels = levelCount(problem.path);
-    this.#width = 3 * problem.system.particles * problem.system.dimension + 1;
+    this.#width = carryWidth(problem);
   }
 
   /** The samples stand at this place from now on: one that `record` returned since they last moved. */
@@ -388,7 +416,8 @@ export class GpuPopulation {
   async positions(): Promise<Float32Array> {
     const { count } = this.#options;
     const width = this.#width;
-    const size = (width - 1) / 3;
+    const { particles, dimension } = this.#problem.system;
+    const size = particles * dimension;
     const carry = this.#kernels.device.buffer(`carry ${this.#at}`, count * width);
     const [all] = await this.#run([{ buffer: carry, length: count * width }]);
     const out = new Float32Array(count * size);

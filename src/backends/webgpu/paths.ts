@@ -27,9 +27,9 @@ import { evaluationsAtOnce, type GpuPath, packPath } from "./path.ts";
  */
 const LEVELS_AHEAD = 8;
 
-/** Samples (count, N, n) with the centre of mass at the origin, in float32. */
-function inGauge({ system, size }: ExactParts, x: ArrayLike<number>, count: number): Float32Array {
-  return Float32Array.from(centredPositions(x, count, size, system.dimension));
+/** Samples (count, N, n) with the centre of mass at the origin. */
+function inGauge({ system, size }: ExactParts, x: ArrayLike<number>, count: number): Float64Array {
+  return centredPositions(x, count, size, system.dimension);
 }
 
 /** Annealed paths with exact log-weights: all levels in one submission for each population. */
@@ -185,6 +185,7 @@ export async function gpuChains(
         mixture: true,
         saturates: false,
         adjusted: true,
+        twoFloats: false,
         forward: true,
         moves: false,
         flow: null,
