@@ -17,8 +17,9 @@ export class PairFlow {
   order: usize;
   pairs: i32;
   /**
-   * f32[2·(cells + 1)] a level: R − r at the cell's lower node, and R′ − 1 in the cell. The last is the
-   * tail, where R is proportional to r. Deviations, not R itself: differences of R would lose digits.
+   * f32[2·(cells + 1)] a level: a cell's R = r + 2(α + βr), α and β. The last is the tail, where R is
+   * proportional to r and α = 0. Deviations from r: differences of R would lose digits; and halves of
+   * them: both particles of a pair move by half.
    */
   tables: usize;
   /** N·n. */
@@ -29,27 +30,44 @@ export class PairFlow {
 // @ts-ignore: decorator
 @inline const FLUSH: i32 = 16;
 
-const CONSTANTS = memory.data<f32>([1, 0.5], 16);
+// 0 one, 1 two; of the flow at hand: 2 1/width, 3 the number of the last cell.
+const CONSTANTS = memory.data<f32>([1, 1, 1, 1, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0], 16);
 
 // @ts-ignore: decorator
-@inline function constant(k: usize): v128 { return v128.load_splat<f32>(CONSTANTS + (k << 2)); }
+@inline function constant(k: usize): v128 { return v128.load(CONSTANTS + (k << 4)); }
 
 // @ts-ignore: decorator
 @inline function entry(table: usize, cell: i32): usize { return table + ((<usize>cell) << 3); }
 
-/** The cell whose image holds `mapped`: bisection over R = c·width + (R − r)_c. */
+/** R of the lower node of a cell. */
+// @ts-ignore: decorator
+@inline function imageOf(flow: PairFlow, table: usize, cell: i32): f32 {
+  const node = <f32>cell * flow.width;
+  const half = load<f32>(entry(table, cell)) + load<f32>(entry(table, cell), 4) * node;
+  return node + 2 * half;
+}
+
+/** The cell whose image holds `mapped`, by bisection. */
 function cellOf(flow: PairFlow, table: usize, mapped: f32): i32 {
-  const cells = flow.cells;
-  const width = flow.width;
-  if (!(mapped < <f32>cells * width + load<f32>(entry(table, cells)))) return cells;
   let low = 0;
-  let high = cells;
+  let high = flow.cells;
+  if (!(mapped < imageOf(flow, table, high))) return high;
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    if (<f32>middle * width + load<f32>(entry(table, middle)) <= mapped) low = middle;
+    if (imageOf(flow, table, middle) <= mapped) low = middle;
     else high = middle;
   }
   return low;
+}
+
+/** The cells that hold the lengths: NaN goes to cell 0 or to the tail, and stays NaN in either. */
+// @ts-ignore: decorator
+@inline function cellsOf(length: v128): v128 {
+  const scaled = f32x4.mul(length, constant(2));
+  const last = constant(3);
+  // Where it is one instruction of the machine, what is out of range becomes a large unsigned number.
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.min_u(i32x4.relaxed_trunc_f32x4_s(scaled), last);
+  return i32x4.min_s(i32x4.trunc_sat_f32x4_s(scaled), last);
 }
 
 /** `n` and `inverse` are literals, so that each call compiles to its own loop. */
@@ -57,35 +75,24 @@ function cellOf(flow: PairFlow, table: usize, mapped: f32): i32 {
 @inline function sweep(
   flow: PairFlow, table: usize, x: usize, n: i32, inverse: bool, fromEnd: bool,
 ): v128 {
-  const last = flow.cells;
-  const width = flow.width;
-  const scale = flow.inverseWidth;
+  v128.store(CONSTANTS, f32x4.splat(flow.inverseWidth), 32);
+  v128.store(CONSTANTS, i32x4.splat(flow.cells), 48);
   let at = flow.order + (fromEnd ? ((<usize>flow.pairs - 1) << 3) : 0);
   const step: usize = fromEnd ? -8 : 8;
   let logDeterminant = f32x4.splat(0);
   let product = constant(0);
-  for (let p = 0; p < flow.pairs; p++) {
+  for (let left = flow.pairs; left > 0; left--) {
     const i = x + <usize>load<i32>(at);
     const j = x + <usize>load<i32>(at, 4);
     at += step;
-    const xi = v128.load(i);
-    const yi = v128.load(i, 16);
-    const xj = v128.load(j);
-    const yj = v128.load(j, 16);
-    const dx = f32x4.sub(xi, xj);
-    const dy = f32x4.sub(yi, yj);
+    const dx = f32x4.sub(v128.load(i), v128.load(j));
+    const dy = f32x4.sub(v128.load(i, 16), v128.load(j, 16));
+    const dz = n == 3 ? f32x4.sub(v128.load(i, 32), v128.load(j, 32)) : dx;
     let squared = fma(dy, dy, f32x4.mul(dx, dx));
-    let zi = xi;
-    let zj = xj;
-    let dz = dx;
-    if (n == 3) {
-      zi = v128.load(i, 32);
-      zj = v128.load(j, 32);
-      dz = f32x4.sub(zi, zj);
-      squared = fma(dz, dz, squared);
-    }
-    const one = constant(0);
+    if (n == 3) squared = fma(dz, dz, squared);
     const length = f32x4.sqrt(squared);
+    // Beside the look-up, which is the longer way.
+    const inverseLength = f32x4.div(constant(0), length);
     let cell: v128;
     if (inverse) {
       cell = i32x4.splat(cellOf(flow, table, f32x4.extract_lane(length, 0)));
@@ -93,45 +100,41 @@ function cellOf(flow: PairFlow, table: usize, mapped: f32): i32 {
       cell = i32x4.replace_lane(cell, 2, cellOf(flow, table, f32x4.extract_lane(length, 2)));
       cell = i32x4.replace_lane(cell, 3, cellOf(flow, table, f32x4.extract_lane(length, 3)));
     } else {
-      // NaN goes to cell 0 and infinity to the tail; both stay what they are.
-      cell = i32x4.trunc_sat_f32x4_s(f32x4.mul(length, f32x4.splat(scale)));
-      cell = i32x4.min_s(cell, i32x4.splat(last));
+      cell = cellsOf(length);
     }
     let low = v128.load64_zero(entry(table, i32x4.extract_lane(cell, 0)));
     low = v128.load64_lane(entry(table, i32x4.extract_lane(cell, 1)), low, 1);
     let high = v128.load64_zero(entry(table, i32x4.extract_lane(cell, 2)));
     high = v128.load64_lane(entry(table, i32x4.extract_lane(cell, 3)), high, 1);
-    const gap = v128.shuffle<f32>(low, high, 0, 2, 4, 6);
-    const bend = v128.shuffle<f32>(low, high, 1, 3, 5, 7);
-    const slope = f32x4.add(one, bend);
-    const node = f32x4.mul(f32x4.convert_i32x4_s(cell), f32x4.splat(width));
-    let f: v128;
+    const alpha = v128.shuffle<f32>(low, high, 0, 2, 4, 6);
+    const beta = v128.shuffle<f32>(low, high, 1, 3, 5, 7);
+    const one = constant(0);
+    const two = constant(1);
+    const slope = fma(two, beta, one);
+    // ½ (R/r − 1), and what the particles move by in units of d.
+    let half: v128;
     let shift: v128;
     if (inverse) {
-      const inner = f32x4.div(f32x4.sub(f32x4.sub(length, node), gap), slope);
-      const r = f32x4.add(node, inner);
-      f = f32x4.div(fma(bend, inner, gap), r);
-      shift = f32x4.neg(f32x4.div(f, f32x4.add(one, f)));
+      const r = f32x4.div(fnma(two, alpha, length), slope);
+      half = f32x4.add(f32x4.div(alpha, r), beta);
     } else {
-      f = f32x4.div(fma(bend, f32x4.sub(length, node), gap), length);
-      shift = f;
+      half = fma(alpha, inverseLength, beta);
     }
-    const ratio = f32x4.add(one, f);
+    const ratio = fma(two, half, one);
+    if (inverse) shift = f32x4.neg(f32x4.div(half, ratio));
+    else shift = half;
     let factor = f32x4.mul(ratio, slope);
     if (n == 3) factor = f32x4.mul(factor, ratio);
     product = f32x4.mul(product, factor);
-    if ((p & (FLUSH - 1)) == FLUSH - 1) {
+    v128.store(i, fma(shift, dx, v128.load(i)));
+    v128.store(i, fma(shift, dy, v128.load(i, 16)), 16);
+    if (n == 3) v128.store(i, fma(shift, dz, v128.load(i, 32)), 32);
+    v128.store(j, fnma(shift, dx, v128.load(j)));
+    v128.store(j, fnma(shift, dy, v128.load(j, 16)), 16);
+    if (n == 3) v128.store(j, fnma(shift, dz, v128.load(j, 32)), 32);
+    if ((left & (FLUSH - 1)) == 0) {
       logDeterminant = f32x4.add(logDeterminant, log4(product));
-      product = one;
-    }
-    shift = f32x4.mul(shift, constant(1));
-    v128.store(i, fma(shift, dx, xi));
-    v128.store(i, fma(shift, dy, yi), 16);
-    v128.store(j, fnma(shift, dx, xj));
-    v128.store(j, fnma(shift, dy, yj), 16);
-    if (n == 3) {
-      v128.store(i, fma(shift, dz, zi), 32);
-      v128.store(j, fnma(shift, dz, zj), 32);
+      product = constant(0);
     }
   }
   return f32x4.add(logDeterminant, log4(product));

@@ -126,10 +126,9 @@ export function fromBlocks(
   size: number,
   out: Float32Array | Float64Array,
 ): void {
-  for (let s = 0; s < count; s++) {
-    const b = Math.floor(s / LANES);
-    for (let a = 0; a < size; a++) {
-      out[s * size + a] = blocks[(b * size + a) * LANES + (s % LANES)];
-    }
+  for (let s = 0, to = 0; s < count; s++) {
+    const lane = s % LANES;
+    let from = (s - lane) * size + lane;
+    for (const end = to + size; to < end; to++, from += LANES) out[to] = blocks[from];
   }
 }

@@ -30,7 +30,7 @@ export type PathAddresses = Pick<
 >;
 
 /**
- * Deviations of a flow's table as the kernel reads them, (cells + 1, 2): R − r at each node and R′ − 1
+ * Deviations of a flow's table as the WGSL kernel reads them, (cells + 1, 2): R − r at each node and R′ − 1
  * of the cell above it; the last is the tail, proportional to r.
  */
 export function packFlowTable(table: Float64Array, width: number): Float32Array {
@@ -41,6 +41,18 @@ export function packFlowTable(table: Float64Array, width: number): Float32Array 
     out[2 * c + 1] = c < cells
       ? (table[c + 1] - table[c]) / width - 1
       : table[cells] / (cells * width) - 1;
+  }
+  return out;
+}
+
+/** The same as the WebAssembly kernel reads it, R = r + 2(α + βr) of each cell: (cells + 1, 2), α and β. */
+export function packHalfDeviations(table: Float64Array, width: number): Float32Array {
+  const cells = table.length - 1;
+  const out = new Float32Array(2 * (cells + 1));
+  for (let c = 0; c <= cells; c++) {
+    const slope = c < cells ? (table[c + 1] - table[c]) / width : table[cells] / (cells * width);
+    out[2 * c] = c < cells ? (table[c] - slope * c * width) / 2 : 0;
+    out[2 * c + 1] = (slope - 1) / 2;
   }
   return out;
 }
@@ -145,7 +157,7 @@ export function writeFlow(
   memory.f32(address + 8, 2).set([width, 1 / width]);
   const packed = memory.f32(tables, 2 * (cells + 1) * levels);
   for (let k = 0; k < levels; k++) {
-    packed.set(packFlowTable(flowTable(flow, k), width), 2 * (cells + 1) * k);
+    packed.set(packHalfDeviations(flowTable(flow, k), width), 2 * (cells + 1) * k);
   }
   return { address, tables };
 }
@@ -202,7 +214,8 @@ class WasmPathEngine implements PathEngine {
       const scale = Math.sqrt(levels.priorVariance);
       this.#kernels.exports.pathPrior(population.address, key[0], key[1], scale);
       const density = this.#parts.pathPriorLogDensity(population.positions(), options.count);
-      population.setAccumulated(density.map((l) => -l));
+      for (let s = 0; s < density.length; s++) density[s] = -density[s];
+      population.setAccumulated(density);
     }
     return population;
   }
@@ -249,7 +262,7 @@ class WasmPathEngine implements PathEngine {
   ): Float64Array {
     const { memory, exports } = this.#kernels;
     const mark = memory.mark();
-    const packed = packFlowTable(table, this.#path.flow!.width);
+    const packed = packHalfDeviations(table, this.#path.flow!.width);
     const at = memory.alloc(4 * packed.length);
     memory.f32(at, packed.length).set(packed);
     const population = this.#population({ seed: 0, first: 0, count }, Stream.pathForward);
@@ -262,7 +275,7 @@ class WasmPathEngine implements PathEngine {
   }
 
   setFlow(level: number, table: Float64Array): void {
-    const packed = packFlowTable(table, this.#path.flow!.width);
+    const packed = packHalfDeviations(table, this.#path.flow!.width);
     const at = this.#tables + 4 * packed.length * level;
     this.#kernels.memory.f32(at, packed.length).set(packed);
   }
@@ -351,8 +364,9 @@ class WasmPopulation implements Population {
 
   get accepted(): number {
     if (!this.#adjusted) return 0;
+    const acceptance = this.#kernels.memory.f32(this.#acceptance, this.count);
     let sum = 0;
-    for (const p of this.#kernels.memory.f32(this.#acceptance, this.count)) sum += p;
+    for (let s = 0; s < acceptance.length; s++) sum += acceptance[s];
     return sum;
   }
 
