@@ -70,13 +70,71 @@ function cellOf(flow: PairFlow, table: usize, mapped: f32): i32 {
   return i32x4.min_s(i32x4.trunc_sat_f32x4_s(scaled), last);
 }
 
+/** Constants of a sweep to static memory. */
+// @ts-ignore: decorator
+@inline function setFlow(flow: PairFlow): void {
+  v128.store(CONSTANTS, f32x4.splat(flow.inverseWidth), 32);
+  v128.store(CONSTANTS, i32x4.splat(flow.cells), 48);
+}
+
+// @ts-ignore: decorator
+@inline function lengthOf(n: i32, i: usize, j: usize): v128 {
+  const dx = f32x4.sub(v128.load(i), v128.load(j));
+  const dy = f32x4.sub(v128.load(i, 16), v128.load(j, 16));
+  let squared = fma(dy, dy, f32x4.mul(dx, dx));
+  if (n == 3) {
+    const dz = f32x4.sub(v128.load(i, 32), v128.load(j, 32));
+    squared = fma(dz, dz, squared);
+  }
+  return f32x4.sqrt(squared);
+}
+
+/** Entries of the cells of two lanes, `first` and the one after it: α, β, α, β. */
+// @ts-ignore: decorator
+@inline function entries(table: usize, cell: v128, first: i32): v128 {
+  const a = first == 0 ? i32x4.extract_lane(cell, 0) : i32x4.extract_lane(cell, 2);
+  const b = first == 0 ? i32x4.extract_lane(cell, 1) : i32x4.extract_lane(cell, 3);
+  return v128.load64_lane(entry(table, b), v128.load64_zero(entry(table, a)), 1);
+}
+
+/** (R/r)^(n − 1) R′ from ½ (R/r − 1) and β. */
+// @ts-ignore: decorator
+@inline function jacobianOf(n: i32, half: v128, beta: v128): v128 {
+  const one = constant(0);
+  const two = constant(1);
+  const ratio = fma(two, half, one);
+  const factor = f32x4.mul(ratio, fma(two, beta, one));
+  return n == 3 ? f32x4.mul(factor, ratio) : factor;
+}
+
+/** x_i += shift·d, x_j −= shift·d. */
+// @ts-ignore: decorator
+@inline function movePair(n: i32, i: usize, j: usize, shift: v128): void {
+  const xi = v128.load(i);
+  const xj = v128.load(j);
+  const dx = f32x4.sub(xi, xj);
+  v128.store(i, fma(shift, dx, xi));
+  v128.store(j, fnma(shift, dx, xj));
+  const yi = v128.load(i, 16);
+  const yj = v128.load(j, 16);
+  const dy = f32x4.sub(yi, yj);
+  v128.store(i, fma(shift, dy, yi), 16);
+  v128.store(j, fnma(shift, dy, yj), 16);
+  if (n == 3) {
+    const zi = v128.load(i, 32);
+    const zj = v128.load(j, 32);
+    const dz = f32x4.sub(zi, zj);
+    v128.store(i, fma(shift, dz, zi), 32);
+    v128.store(j, fnma(shift, dz, zj), 32);
+  }
+}
+
 /** `n` and `inverse` are literals, so that each call compiles to its own loop. */
 // @ts-ignore: decorator
 @inline function sweep(
   flow: PairFlow, table: usize, x: usize, n: i32, inverse: bool, fromEnd: bool,
 ): v128 {
-  v128.store(CONSTANTS, f32x4.splat(flow.inverseWidth), 32);
-  v128.store(CONSTANTS, i32x4.splat(flow.cells), 48);
+  setFlow(flow);
   let at = flow.order + (fromEnd ? ((<usize>flow.pairs - 1) << 3) : 0);
   const step: usize = fromEnd ? -8 : 8;
   let logDeterminant = f32x4.splat(0);
@@ -85,14 +143,7 @@ function cellOf(flow: PairFlow, table: usize, mapped: f32): i32 {
     const i = x + <usize>load<i32>(at);
     const j = x + <usize>load<i32>(at, 4);
     at += step;
-    const dx = f32x4.sub(v128.load(i), v128.load(j));
-    const dy = f32x4.sub(v128.load(i, 16), v128.load(j, 16));
-    const dz = n == 3 ? f32x4.sub(v128.load(i, 32), v128.load(j, 32)) : dx;
-    let squared = fma(dy, dy, f32x4.mul(dx, dx));
-    if (n == 3) squared = fma(dz, dz, squared);
-    const length = f32x4.sqrt(squared);
-    // Beside the look-up, which is the longer way.
-    const inverseLength = f32x4.div(constant(0), length);
+    const length = lengthOf(n, i, j);
     let cell: v128;
     if (inverse) {
       cell = i32x4.splat(cellOf(flow, table, f32x4.extract_lane(length, 0)));
@@ -102,42 +153,77 @@ function cellOf(flow: PairFlow, table: usize, mapped: f32): i32 {
     } else {
       cell = cellsOf(length);
     }
-    let low = v128.load64_zero(entry(table, i32x4.extract_lane(cell, 0)));
-    low = v128.load64_lane(entry(table, i32x4.extract_lane(cell, 1)), low, 1);
-    let high = v128.load64_zero(entry(table, i32x4.extract_lane(cell, 2)));
-    high = v128.load64_lane(entry(table, i32x4.extract_lane(cell, 3)), high, 1);
+    const low = entries(table, cell, 0);
+    const high = entries(table, cell, 2);
     const alpha = v128.shuffle<f32>(low, high, 0, 2, 4, 6);
     const beta = v128.shuffle<f32>(low, high, 1, 3, 5, 7);
-    const one = constant(0);
-    const two = constant(1);
-    const slope = fma(two, beta, one);
-    // ½ (R/r − 1), and what the particles move by in units of d.
-    let half: v128;
-    let shift: v128;
+    let r = length;
     if (inverse) {
-      const r = f32x4.div(fnma(two, alpha, length), slope);
-      half = f32x4.add(f32x4.div(alpha, r), beta);
-    } else {
-      half = fma(alpha, inverseLength, beta);
+      const slope = fma(constant(1), beta, constant(0));
+      r = f32x4.div(fnma(constant(1), alpha, length), slope);
     }
-    const ratio = fma(two, half, one);
-    if (inverse) shift = f32x4.neg(f32x4.div(half, ratio));
-    else shift = half;
-    let factor = f32x4.mul(ratio, slope);
-    if (n == 3) factor = f32x4.mul(factor, ratio);
-    product = f32x4.mul(product, factor);
-    v128.store(i, fma(shift, dx, v128.load(i)));
-    v128.store(i, fma(shift, dy, v128.load(i, 16)), 16);
-    if (n == 3) v128.store(i, fma(shift, dz, v128.load(i, 32)), 32);
-    v128.store(j, fnma(shift, dx, v128.load(j)));
-    v128.store(j, fnma(shift, dy, v128.load(j, 16)), 16);
-    if (n == 3) v128.store(j, fnma(shift, dz, v128.load(j, 32)), 32);
+    // Not α/r: the division would wait for the look-up.
+    const half = fma(alpha, f32x4.div(constant(0), r), beta);
+    product = f32x4.mul(product, jacobianOf(n, half, beta));
+    let shift = half;
+    if (inverse) shift = f32x4.neg(f32x4.div(half, fma(constant(1), half, constant(0))));
+    movePair(n, i, j, shift);
     if ((left & (FLUSH - 1)) == 0) {
       logDeterminant = f32x4.add(logDeterminant, log4(product));
       product = constant(0);
     }
   }
   return f32x4.add(logDeterminant, log4(product));
+}
+
+/** log|J| of the second block of `twoForward`. */
+export const SECOND = memory.data(16, 16);
+
+/**
+ * Forward sweeps of two blocks, x and y, at once: one's arithmetic runs where the other's waits. The
+ * same numbers as of one at a time.
+ */
+// @ts-ignore: decorator
+@inline function twoSweeps(
+  flow: PairFlow, table: usize, x: usize, y: usize, n: i32, fromEnd: bool,
+): v128 {
+  setFlow(flow);
+  let at = flow.order + (fromEnd ? ((<usize>flow.pairs - 1) << 3) : 0);
+  const step: usize = fromEnd ? -8 : 8;
+  const other = y - x;
+  let logX = f32x4.splat(0), logY = f32x4.splat(0);
+  let productX = constant(0), productY = constant(0);
+  for (let left = flow.pairs; left > 0; left--) {
+    const i = x + <usize>load<i32>(at);
+    const j = x + <usize>load<i32>(at, 4);
+    at += step;
+    const lengthX = lengthOf(n, i, j);
+    const lengthY = lengthOf(n, i + other, j + other);
+    const cellX = cellsOf(lengthX);
+    const inverseX = f32x4.div(constant(0), lengthX);
+    const cellY = cellsOf(lengthY);
+    const inverseY = f32x4.div(constant(0), lengthY);
+    let low = entries(table, cellX, 0);
+    let high = entries(table, cellX, 2);
+    const betaX = v128.shuffle<f32>(low, high, 1, 3, 5, 7);
+    const halfX = fma(v128.shuffle<f32>(low, high, 0, 2, 4, 6), inverseX, betaX);
+    low = entries(table, cellY, 0);
+    high = entries(table, cellY, 2);
+    const betaY = v128.shuffle<f32>(low, high, 1, 3, 5, 7);
+    const halfY = fma(v128.shuffle<f32>(low, high, 0, 2, 4, 6), inverseY, betaY);
+    movePair(n, i, j, halfX);
+    movePair(n, i + other, j + other, halfY);
+    productX = f32x4.mul(productX, jacobianOf(n, halfX, betaX));
+    productY = f32x4.mul(productY, jacobianOf(n, halfY, betaY));
+    if ((left & (FLUSH - 1)) == 0) {
+      logX = f32x4.add(logX, log4(productX));
+      logY = f32x4.add(logY, log4(productY));
+      productX = constant(0);
+      productY = constant(0);
+    }
+  }
+  v128.store(SECOND, f32x4.add(logY, log4(productY)));
+  return f32x4.add(logX, log4(productX));
 }
 
 function forward2(flow: PairFlow, table: usize, x: usize, fromEnd: bool): v128 {
@@ -151,6 +237,22 @@ function inverse2(flow: PairFlow, table: usize, x: usize, fromEnd: bool): v128 {
 }
 function inverse3(flow: PairFlow, table: usize, x: usize, fromEnd: bool): v128 {
   return sweep(flow, table, x, 3, true, fromEnd);
+}
+
+function twoForward2(flow: PairFlow, table: usize, x: usize, y: usize, fromEnd: bool): v128 {
+  return twoSweeps(flow, table, x, y, 2, fromEnd);
+}
+function twoForward3(flow: PairFlow, table: usize, x: usize, y: usize, fromEnd: bool): v128 {
+  return twoSweeps(flow, table, x, y, 3, fromEnd);
+}
+
+/** Moves x and y by the sweep of `level`; returns log|∂x′/∂x|, and that of y to SECOND. */
+export function twoPairFlows(flow: PairFlow, level: i32, x: usize, y: usize): v128 {
+  const table = tableOf(flow, level);
+  const odd = (level & 1) == 1;
+  return flow.dimension == 3
+    ? twoForward3(flow, table, x, y, odd)
+    : twoForward2(flow, table, x, y, odd);
 }
 
 /** Moves x by the sweep of `level`; returns log|∂x′/∂x|. */
@@ -182,7 +284,14 @@ export function pairFlowBatch(
 ): void {
   const flow = changetype<PairFlow>(address);
   const size = <usize>flow.size << 4;
-  for (let b = 0; b < blocks; b++) {
+  let b = 0;
+  for (; !inverse && b + 2 <= blocks; b += 2) {
+    v128.store(logDeterminant, twoPairFlows(flow, level, x, x + size));
+    v128.store(logDeterminant, v128.load(SECOND), 16);
+    x += 2 * size;
+    logDeterminant += 32;
+  }
+  for (; b < blocks; b++) {
     const value = inverse ? inversePairFlow(flow, level, x) : pairFlow(flow, level, x);
     v128.store(logDeterminant, value);
     x += size;

@@ -9,7 +9,9 @@ import {
 import {
   centre, clippedEnergy, clipForce, GRADIENT_MEAN, isPrepared, levelEnergy, Levels, moveAndPrepare, rowOf,
 } from "./level_energy";
-import { inversePairFlow, PairFlow, pairFlow, pairFlowWith } from "./pair_flow";
+import {
+  inversePairFlow, PairFlow, pairFlow, pairFlowWith, SECOND, twoPairFlows,
+} from "./pair_flow";
 
 /** What the host writes, field by field, 4 bytes each (src/backends/wasm/path.ts). */
 @unmanaged
@@ -196,6 +198,19 @@ function adjusted(job: PathJob, levels: Levels, level: i32, block: i32, x: usize
   v128.store(job.acceptance + (<usize>block << 4), v128.load(RESULTS, 32));
 }
 
+/** Whether x has yet to flow: two blocks do so together, with the first of them. */
+// @ts-ignore: decorator
+@inline function isFlowDue(block: i32): bool { return (block & 1) == 0; }
+
+/** log|J| of the sweep of a block that has flowed or does so here; blocks come in order. */
+// @ts-ignore: decorator
+@inline function flowOf(job: PathJob, level: i32, block: i32, x: usize, size: usize): v128 {
+  if (!isFlowDue(block)) return v128.load(SECOND);
+  const flow = changetype<PairFlow>(job.flow);
+  if (block + 1 == job.blocks) return pairFlow(flow, level, x);
+  return twoPairFlows(flow, level, x, x + size);
+}
+
 /**
  * Flow and transition of `level`, as far as the point where its weight is taken; before it the rest of
  * the transition of level `last`, −1 for none.
@@ -216,7 +231,7 @@ export function pathAdvance(address: usize, level: i32, last: i32): void {
     const gains = job.gains + (<usize>block << 4);
     let gained = f32x4.splat(0);
     if (job.leapfrogs) {
-      if (job.flow) gained = pairFlow(changetype<PairFlow>(job.flow), level, x);
+      if (job.flow) gained = flowOf(job, level, block, x, size);
       adjusted(job, levels, level, block, x);
       const after = v128.load(RESULTS, 16);
       gained = f32x4.add(gained, f32x4.sub(after, v128.load(RESULTS)));
@@ -225,9 +240,11 @@ export function pathAdvance(address: usize, level: i32, last: i32): void {
       if (last >= 0) gained = v128.load(gains);
       let behind = late;
       if (job.flow) {
-        if (last >= 0) drift(x, v, size, late);
         behind = 0;
-        gained = f32x4.add(gained, pairFlow(changetype<PairFlow>(job.flow), level, x));
+        if (last >= 0 && isFlowDue(block)) {
+          drift(x, v, block + 1 < job.blocks ? 2 * size : size, late);
+        }
+        gained = f32x4.add(gained, flowOf(job, level, block, x, size));
       }
       refresh(job, levels, level, block, v, gradient, x, behind);
       driftTo(levels, x, v, behind + 0.5 * dt, gradient);

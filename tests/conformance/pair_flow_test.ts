@@ -161,3 +161,28 @@ eachVariant("pairFlow: collisions, NaN and far particles stay in their lane", (k
     }
   }
 });
+
+eachVariant("pairFlow: a block flows the same alone and beside another", (kernels) => {
+  for (const n of [2, 3] as const) {
+    const N = 7;
+    const flow = randomFlow(2, 300, 0.01, 0.3, 12);
+    const x = scattered(N, n, 3 * LANES, 13);
+    const size = N * n * LANES;
+    for (const level of [0, 1]) {
+      const together = fast(kernels, flow, level, x, 3 * LANES, n, false);
+      for (let b = 0; b < 3; b++) {
+        const alone = fast(
+          kernels,
+          flow,
+          level,
+          x.slice(b * size, (b + 1) * size),
+          LANES,
+          n,
+          false,
+        );
+        assert.deepEqual(alone.positions, together.positions.slice(b * size, (b + 1) * size));
+        assert.deepEqual(alone.logJ, together.logJ.slice(b * LANES, (b + 1) * LANES));
+      }
+    }
+  }
+});
