@@ -234,21 +234,27 @@ function withPath(
 }
 
 /**
- * Width of the Gaussian prior and ∫ε, from the width of the target; λ near its largest stiffness; and how
- * long training goes on improving (docs/method.md section 3), by kind of system.
+ * Width of the Gaussian prior, ε at the start and its fall, from the width of the target; λ near its
+ * largest stiffness; and how long training goes on improving (docs/method.md section 3), by kind of
+ * system. Those of the double well are where the variance of W is least without a network: a prior
+ * as wide as the target, and no more noise than its modes need.
  */
 const comparators = {
   double_well: {
-    prior: { pis: 1, dds: 2 },
-    stepSize: { pis: 8, dds: 60 },
-    stiffness: 60,
+    prior: { pis: 1.9, dds: 2.2 },
+    stepSize: { pis: 2.8, dds: 2.5 },
+    finalStepSize: { pis: 0.015, dds: 0.03 },
+    stiffness: { pis: 48, dds: 50 },
+    forceClip: { pis: 25, dds: 30 },
     iterations: 150,
     samples: { pis: 48, dds: 96 },
   },
   lennard_jones: {
     prior: { pis: 0.5, dds: 1 },
     stepSize: { pis: 4, dds: 15 },
-    stiffness: 300,
+    finalStepSize: { pis: 0.005, dds: 0.005 },
+    stiffness: { pis: 300, dds: 300 },
+    forceClip: { pis: 20, dds: 20 },
     iterations: 100,
     samples: { pis: 32, dds: 32 },
   },
@@ -261,7 +267,8 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
       `method ${kind} is for double wells and Lennard-Jones clusters, got a molecule`,
     );
   }
-  const { prior, stepSize, stiffness, iterations, samples } = comparators[system.kind];
+  const tuned = comparators[system.kind];
+  const { prior, stepSize, iterations, samples } = tuned;
   return {
     ...config,
     mint: {
@@ -280,7 +287,7 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
       loss: "total",
       tilt: 0,
       gradientFraction: 1,
-      forceClip: 20,
+      forceClip: tuned.forceClip[kind],
       network: {
         ...config.julep.network,
         hidden: 32,
@@ -293,10 +300,10 @@ function withDiffusion(config: RunConfig, kind: DiffusionConfig["kind"]): RunCon
       diffusion: {
         kind,
         targetForce: true,
-        stiffness,
+        stiffness: tuned.stiffness[kind],
         proximalSteps: 5,
         adjointClip: 5,
-        finalStepSize: 0.005,
+        finalStepSize: tuned.finalStepSize[kind],
       },
     },
   };
