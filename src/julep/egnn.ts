@@ -55,20 +55,20 @@ export function egnnOutput(shape: NetworkShape): EgnnOutput {
 /** Throws RangeError where the shape is outside what every backend computes. */
 function checkShape(shape: NetworkShape): void {
   const { particles, dimension, layers, hidden, channels, lengthScale } = shape;
-  const require = (ok: boolean, field: string, value: number, rule: string) => {
+  const check = (ok: boolean, field: string, value: number, rule: string) => {
     if (!ok) throw new RangeError(`network ${field} must be ${rule}, got ${value}`);
   };
-  require(Number.isInteger(particles) && particles >= 2, "particles", particles, "an integer >= 2");
-  require(dimension === 2 || dimension === 3, "dimension", dimension, "2 or 3");
-  require(Number.isInteger(layers) && layers >= 1, "layers", layers, "an integer >= 1");
-  require(hidden > 0 && hidden % 8 === 0, "hidden", hidden, "a positive multiple of 8");
+  check(Number.isInteger(particles) && particles >= 2, "particles", particles, "an integer >= 2");
+  check(dimension === 2 || dimension === 3, "dimension", dimension, "2 or 3");
+  check(Number.isInteger(layers) && layers >= 1, "layers", layers, "an integer >= 1");
+  check(hidden > 0 && hidden % 8 === 0, "hidden", hidden, "a positive multiple of 8");
   const few = Number.isInteger(channels) && channels >= 0 && channels <= MAX_CHANNELS;
-  require(few, "channels", channels, `an integer from 0 to ${MAX_CHANNELS}`);
+  check(few, "channels", channels, `an integer from 0 to ${MAX_CHANNELS}`);
   const { types = [] } = shape;
   const typed = types.every((type) => Number.isInteger(type) && type >= 0 && type < particles);
-  require(!shape.types || types.length === particles, "types", types.length, "one a particle");
-  require(typed, "types", NaN, "integers from 0 to the number of particles");
-  require(lengthScale > 0 && lengthScale < Infinity, "lengthScale", lengthScale, "positive");
+  check(!shape.types || types.length === particles, "types", types.length, "one a particle");
+  check(typed, "types", NaN, "integers from 0 to the number of particles");
+  check(lengthScale > 0 && lengthScale < Infinity, "lengthScale", lengthScale, "positive");
 }
 
 /**
