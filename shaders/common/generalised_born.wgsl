@@ -1,6 +1,6 @@
 // Generalised Born solvation of Onufriev, Bashford and Case with a surface-area term, all pairs: one thread
 // owns an atom and visits all others in each of three passes. Formulas: src/systems/molecule/obc.ts;
-// SOLVENT is 1 for obc1, 2 for obc2.
+// SOLVENT is 1 for obc1, 2 for obc2; job.charges scales products of charges (soft core).
 //
 // Rows of seven at BORN_AT: ρ̃, 1/ρ̃, s, s², 1/ρ, q √κ, 4π σ (ρ + 0.14)² ρ⁶; before them α, β, γ.
 
@@ -57,7 +57,8 @@ fn born_radii(lid: u32) -> f32 {
     let gamma = molecule[BORN_AT + 2u];
     let offset = born(i, 0u);
     let psi = integral * offset;
-    let t = tanh_f(psi * fma(psi, fma(psi, gamma, -beta), alpha));
+    // Atoms that coincide make ψ NaN, of which tanh_f would make a number.
+    let t = select(psi, tanh_f(psi * fma(psi, fma(psi, gamma, -beta), alpha)), is_finite(psi));
     let inner = fma(psi, fma(3.0 * psi, gamma, -2.0 * beta), alpha);
     let slope = fma(-t, t, 1.0) * inner * offset;
     let inverse_radius = born(i, 4u);
@@ -66,7 +67,7 @@ fn born_radii(lid: u32) -> f32 {
     let square = inverse_b * inverse_b;
     let area = born(i, 6u) * (square * square * square);
     let charge = born(i, 5u);
-    let self_energy = 0.5 * charge * charge * inverse_b;
+    let self_energy = 0.5 * job.charges * charge * charge * inverse_b;
     energy += area - self_energy;
     work[RADIUS + i] = b;
     work[BY_INTEGRAL + i] = b * b * slope * inverse_radius;
@@ -81,7 +82,7 @@ fn solvated_pair(i: u32, j: u32, squared: f32) -> vec3<f32> {
   let ratio = 0.25 * squared / product;
   let decay = exp_f(-ratio);
   let inverse_f = 1.0 / sqrt(fma(product, decay, squared));
-  let pair = born(i, 5u) * born(j, 5u) * inverse_f;
+  let pair = job.charges * born(i, 5u) * born(j, 5u) * inverse_f;
   let by_square = 0.5 * pair * inverse_f * inverse_f;
   return vec3<f32>(
     -pair,

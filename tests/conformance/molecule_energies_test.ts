@@ -6,6 +6,7 @@ import {
 } from "../../src/backends/reference/molecule_energies.ts";
 import { MoleculeKernel } from "../../src/backends/wasm/molecule_energies.ts";
 import { GpuMolecule } from "../../src/backends/webgpu/molecule.ts";
+import type { MoleculeSoftCore } from "../../src/config/config.ts";
 import type { ForceField, Solvent } from "../../src/config/force_field.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { createSystem } from "../../src/systems/create.ts";
@@ -13,6 +14,7 @@ import { angleEnergy, bondEnergy, torsionEnergy } from "../../src/systems/molecu
 import { MoleculeEnergy, TERMS } from "../../src/systems/molecule/energy.ts";
 import { nonbondedEnergy, pairTable } from "../../src/systems/molecule/nonbonded.ts";
 import { ObcSolvation } from "../../src/systems/molecule/obc.ts";
+import { type Softening, softening } from "../../src/systems/molecule/soften.ts";
 import { forceField, frames, molecules, solvents } from "../molecule/data.ts";
 import { eachBackend } from "./backends.ts";
 import { eachGpu } from "./gpu.ts";
@@ -20,6 +22,10 @@ import { tolerances } from "./tolerances.ts";
 import { eachVariant } from "./variants.ts";
 
 const kT = 2.494; // kJ/mol at 300 K
+const cores: MoleculeSoftCore[] = [
+  { kind: "beutler", alpha: 0.5, bonded: 0.2 },
+  { kind: "shifted", alpha: 0.5, bonded: 1 },
+];
 
 /** The oracles' frames and as many shaken copies, float32 values with atom 0 at the origin. */
 function configurations(name: typeof molecules[number], count: number): Float64Array {
@@ -41,16 +47,17 @@ function configurations(name: typeof molecules[number], count: number): Float64A
 }
 
 /** Sums of absolute parts of each term, and of the norms of the terms' forces: what errors scale by. */
-function scales(field: ForceField, solvent: Solvent, x: Float64Array) {
+function scales(field: ForceField, solvent: Solvent, x: Float64Array, soft: Softening | null) {
   const { bonds, angles, torsions, atoms, born } = field;
   const size = x.length;
   let forces = 0;
-  const part = (evaluate: (gradient: Float64Array) => number): number => {
+  const part = (evaluate: (gradient: Float64Array) => number, factor = 1): number => {
     const gradient = new Float64Array(size);
     const energy = evaluate(gradient);
-    forces += Math.hypot(...gradient);
-    return Math.abs(energy);
+    forces += factor * Math.hypot(...gradient);
+    return factor * Math.abs(energy);
   };
+  const bonded = soft?.bonded ?? 1;
   const unsigned = pairTable(field);
   for (let p = 0; p < unsigned.b.length; p++) {
     unsigned.coulomb[p] = Math.abs(unsigned.coulomb[p]);
@@ -58,24 +65,32 @@ function scales(field: ForceField, solvent: Solvent, x: Float64Array) {
   }
   const magnitudes = atoms.charges.map(Math.abs);
   const terms = [
-    part((g) => bondEnergy(bonds, x, g)),
-    part((g) => angleEnergy(angles, x, g)),
-    torsions.reduce((sum, row) => sum + 2 * Math.abs(row[6]), 0),
-    nonbondedEnergy(unsigned, x, null),
-    solvent === "none" ? 0 : part((g) => new ObcSolvation(solvent, magnitudes, born!).energy(x, g)),
+    part((g) => bondEnergy(bonds, x, g), bonded),
+    part((g) => angleEnergy(angles, x, g), bonded),
+    bonded * torsions.reduce((sum, row) => sum + 2 * Math.abs(row[6]), 0),
+    nonbondedEnergy(unsigned, x, null, soft),
+    solvent === "none"
+      ? 0
+      : part((g) => new ObcSolvation(solvent, magnitudes, born!).energy(x, g, soft?.charges)),
   ];
-  part((g) => torsionEnergy(torsions, x, g));
-  part((g) => nonbondedEnergy(pairTable(field), x, g));
+  part((g) => torsionEnergy(torsions, x, g), bonded);
+  part((g) => nonbondedEnergy(pairTable(field), x, g, soft));
   return { terms, forces };
 }
 
 /** Terms and forces of a molecule as close to float64 as the tolerances say. */
-function compare(field: ForceField, solvent: Solvent, x: Float64Array, got: MoleculeBatch): void {
+function compare(
+  field: ForceField,
+  solvent: Solvent,
+  x: Float64Array,
+  got: MoleculeBatch,
+  soft: Softening | null = null,
+): void {
   const size = 3 * field.atoms.charges.length;
   const count = x.length / size;
-  const exact = moleculeEnergies(new MoleculeEnergy(field, solvent), x, count);
+  const exact = moleculeEnergies(new MoleculeEnergy(field, solvent), x, count, soft);
   for (let s = 0; s < count; s++) {
-    const scale = scales(field, solvent, x.subarray(s * size, (s + 1) * size));
+    const scale = scales(field, solvent, x.subarray(s * size, (s + 1) * size), soft);
     TERMS.forEach((term, k) => {
       const [value, expected] = [got.terms[5 * s + k], exact.terms[5 * s + k]];
       const error = Math.abs(value - expected) / (kT + scale.terms[k]);
@@ -113,6 +128,19 @@ for (const name of molecules) {
       compare(field, solvent, x, await new GpuMolecule(kernels, field, solvent).energies(x, 14));
     }
   });
+  eachGpu(`moleculeEnergies, soft core: ${name} agrees with float64`, async (kernels) => {
+    const field = forceField(name);
+    const x = configurations(name, 14);
+    for (const solvent of solvents) {
+      const kernel = new GpuMolecule(kernels, field, solvent);
+      for (const core of cores) {
+        for (const t of [0, 0.4, 0.9, 1]) {
+          const soft = softening(core, t);
+          compare(field, solvent, x, await kernel.energies(x, 14, soft), soft);
+        }
+      }
+    }
+  });
 }
 
 eachVariant("moleculeEnergies: every batch size gives each sample the same bits", (kernels) => {
@@ -143,25 +171,33 @@ eachGpu("moleculeEnergies: every batch size gives each sample the same bits", as
 });
 
 type Kernel = {
-  energies(x: Float64Array, count: number): MoleculeBatch | Promise<MoleculeBatch>;
+  energies(
+    x: Float64Array,
+    count: number,
+    soft?: Softening | null,
+  ): MoleculeBatch | Promise<MoleculeBatch>;
 };
 
 /** Bad configurations are finite or not as in float64, and stay by themselves. */
-async function collide(solvent: Solvent, kernel: Kernel): Promise<void> {
+async function collide(
+  solvent: Solvent,
+  kernel: Kernel,
+  soft: Softening | null = null,
+): Promise<void> {
   const finite = (values: Iterable<number>) =>
     [...values].every((v) => Number.isFinite(Math.fround(v)));
   const molecule = new MoleculeEnergy(forceField("aldp"), solvent);
   const clean = configurations("aldp", 4);
   const size = clean.length / 4;
-  const untouched = await kernel.energies(clean, 4);
+  const untouched = await kernel.energies(clean, 4, soft);
   // Atom 12 beside atom 1: no bond, no exclusion.
   for (const gap of [0.05, 0.01, 3e-3, 0, NaN]) {
     const bad = clean.slice();
     for (let a = 0; a < 3; a++) bad[size + 36 + a] = bad[size + 3 + a];
     bad[size + 36] = Math.fround(bad[size + 36] + gap);
-    const exact = moleculeEnergies(molecule, bad, 4);
-    const got = await kernel.energies(bad, 4);
-    const where = `${solvent}, gap ${gap}`;
+    const exact = moleculeEnergies(molecule, bad, 4, soft);
+    const got = await kernel.energies(bad, 4, soft);
+    const where = `${solvent}, ${soft?.kind ?? "not softened"}, gap ${gap}`;
     assert.equal(finite(got.terms.slice(5, 10)), finite(exact.terms.slice(5, 10)), where);
     assert.equal(
       finite(got.gradients.slice(size, 2 * size)),
@@ -186,7 +222,9 @@ eachVariant(collisions, async (kernels) => {
 });
 eachGpu(collisions, async (kernels) => {
   for (const solvent of solvents) {
-    await collide(solvent, new GpuMolecule(kernels, forceField("aldp"), solvent));
+    const kernel = new GpuMolecule(kernels, forceField("aldp"), solvent);
+    await collide(solvent, kernel);
+    for (const core of cores) await collide(solvent, kernel, softening(core, 0.3));
   }
 });
 
@@ -207,5 +245,50 @@ eachBackend("the energies job on a molecule: U over kT of the reference", async 
     assert.ok(Math.abs(energies[s] - exact) < 1e-3, `${energies[s]}, exact ${exact}`);
     const error = Math.hypot(...gradient.map((g, a) => g - gradients[66 * s + a]));
     assert.ok(error < 1e-4 * Math.hypot(...gradient), `${error}`);
+  }
+});
+
+/** A frame shaken by `width` nm, float32 values, atom 0 at the origin. */
+function shaken(width: number, seed: number): Float64Array {
+  const random = new RandomStream(seed, Stream.test, 0);
+  const x = Float64Array.from(frames("aldp")[1].positions, (v) => v + width * random.normal());
+  const [a, b, c] = x;
+  return x.map((v, k) => Math.fround(v - [a, b, c][k % 3]));
+}
+
+const overlaps =
+  "the energies job with a soft core: U_t over kT, atoms inside one another included";
+eachBackend(overlaps, async (executor) => {
+  const all = [0, 0.004, 0.03, 0.05, 0.08].map((width, k) => shaken(width, k));
+  const positions = Float64Array.from(all.flatMap((x) => [...x]));
+  for (const softCore of [...cores, null]) {
+    for (const solvent of solvents) {
+      const config = {
+        kind: "molecule" as const,
+        temperature: 300,
+        solvent,
+        forceField: forceField("aldp"),
+        softCore,
+      };
+      const system = createSystem(config);
+      await executor.prepare({ system: config, mint: null, julep: null });
+      for (const t of [0, 0.4, 0.9, 1]) {
+        const { energies, gradients } = await executor.energies({ count: 5, positions, t });
+        all.forEach((x, s) => {
+          const where = `${softCore?.kind}, ${solvent}, t = ${t}, sample ${s}`;
+          const gradient = new Float64Array(66);
+          const exact = system.energyAndGradient(x, gradient, t);
+          // Charges of a molecule attract and repel by 2000 kT in all; softened hills add to them.
+          const error = Math.abs(energies[s] - exact) / (2000 + Math.abs(exact));
+          assert.ok(error < tolerances.moleculeTerms.value, `${where}: ${error}`);
+          const apart = Math.hypot(...gradient.map((g, a) => g - gradients[66 * s + a]));
+          const scale = 1e4 + Math.hypot(...gradient);
+          assert.ok(
+            apart < tolerances.moleculeForces.value * scale,
+            `${where}: ${apart} of ${scale}`,
+          );
+        });
+      }
+    }
   }
 });

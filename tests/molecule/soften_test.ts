@@ -1,13 +1,11 @@
-/** The soft core of molecules: closed forms, derivatives, and the kernel against float64. */
+/** The soft core of molecules: closed forms and derivatives. The kernels: tests/conformance/molecule_energies_test.ts. */
 import assert from "node:assert/strict";
-import { WasmExecutor } from "../../src/backends/wasm/executor.ts";
 import { validateConfig } from "../../src/config/schema.ts";
 import type { MoleculeConfig, MoleculeSoftCore } from "../../src/config/config.ts";
 import { preset } from "../../src/config/presets.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import { softening, softPair } from "../../src/systems/molecule/soften.ts";
-import { tolerances } from "../conformance/tolerances.ts";
 import { forceField, frames } from "./data.ts";
 
 const cores: MoleculeSoftCore[] = [
@@ -107,35 +105,6 @@ Deno.test("U_0 of a soft core has no charges: Coulomb and solvation vanish toget
   const without = createSystem({ ...common, forceField: uncharged });
   assert.ok(Math.abs(charged.energy(x, 0) - without.energy(x, 0)) < 1e-9);
   assert.ok(Math.abs(charged.energy(x, 0.5) - without.energy(x, 0.5)) > 1);
-});
-
-Deno.test("the kernel's U_t and gradient agree with float64, before and after other molecules", async () => {
-  const executor = await WasmExecutor.create();
-  for (const softCore of [...cores, null]) {
-    for (const solvent of ["none", "obc1", "obc2"] as const) {
-      const { config, system } = molecule(solvent, softCore);
-      executor.prepare({ system: config, mint: null, julep: null });
-      const all = [0, 0.004, 0.03, 0.05, 0.08].map((width, k) => shaken(width, k));
-      const positions = Float64Array.from(all.flatMap((x) => [...x]));
-      for (const t of [0, 0.4, 0.9, 1]) {
-        const { energies, gradients } = executor.energies({ count: 5, positions, t });
-        all.forEach((x, s) => {
-          const gradient = new Float64Array(66);
-          const exact = system.energyAndGradient(x, gradient, t);
-          // Charges of a molecule attract and repel by 2000 kT in all; softened hills add to them.
-          const scale = 2000 + Math.abs(exact);
-          const error = Math.abs(energies[s] - exact) / scale;
-          assert.ok(error < tolerances.moleculeTerms.value, `${solvent} ${t} ${s}: ${error}`);
-          const apart = Math.hypot(...gradient.map((g, a) => g - gradients[66 * s + a]));
-          assert.ok(
-            apart < tolerances.moleculeForces.value * (1e4 + Math.hypot(...gradient)),
-            `${solvent} ${t} ${s}: ${apart} of ${Math.hypot(...gradient)}`,
-          );
-        });
-      }
-    }
-  }
-  executor.dispose();
 });
 
 Deno.test("system.softCore: what is not one is refused in one line", () => {

@@ -22,6 +22,13 @@ const mutations: [string, string, string, string, string][] = [
   ["matrix_exponential", "webgpu\\)", "matrix_exponential", "m[q] = tau *", "m[q] = -tau *"],
   ["molecule_energies", "aldp.*webgpu\\)", "molecule_geometry", "+ 1u, gi + mid", "+ 1u, gi - mid"],
   ["molecule_energies", "aldp.*webgpu\\)", "generalised_born", "-0.25 * log", "0.25 * log"],
+  [
+    "molecule_energies",
+    "soft core: aldp.*webgpu\\)",
+    "molecule_energies",
+    "* inverse / r,",
+    "* -inverse / r,",
+  ],
   ["adam", "adam.*webgpu\\)", "adam", "p -= step", "p += step"],
   ["log_variance", "every.*webgpu\\)", "log_variance", "= 2.0 * weight", "= -2.0 * weight"],
   ["level_energy", "N = 13.*webgpu\\)", "soft_lennard_jones", "-12.0 * depth", "12.0 * depth"],

@@ -1,5 +1,6 @@
 import type { MoleculeEnergy } from "../../systems/molecule/energy.ts";
 import { TERMS } from "../../systems/molecule/energy.ts";
+import type { Softening } from "../../systems/molecule/soften.ts";
 
 /** Energies by term and gradients of a batch, kJ/mol and nm. */
 export interface MoleculeBatch {
@@ -9,11 +10,12 @@ export interface MoleculeBatch {
   readonly gradients: Float64Array;
 }
 
-/** Energies by term and gradients of positions (count, N, 3), one after the other in float64. */
+/** Energies by term and gradients of positions (count, N, 3), softened where asked, one by one in float64. */
 export function moleculeEnergies(
   molecule: MoleculeEnergy,
   positions: Float64Array,
   count: number,
+  soft: Softening | null = null,
 ): MoleculeBatch {
   const size = 3 * molecule.atoms;
   const terms = new Float64Array(count * TERMS.length);
@@ -23,6 +25,7 @@ export function moleculeEnergies(
       positions.subarray(s * size, (s + 1) * size),
       gradients.subarray(s * size, (s + 1) * size),
       terms.subarray(s * TERMS.length, (s + 1) * TERMS.length),
+      soft,
     );
   }
   return { terms, gradients };

@@ -9,6 +9,7 @@ import { Stream, streamKey } from "../../math/random.ts";
 import { InputError } from "../../errors.ts";
 import { TERMS } from "../../systems/molecule/energy.ts";
 import { Molecule } from "../../systems/molecule/molecule.ts";
+import { softening } from "../../systems/molecule/soften.ts";
 import {
   type AdaptLevelsJob,
   type AdaptLevelsResult,
@@ -153,15 +154,11 @@ export class WebGpuExecutor implements Executor {
     return { energies: Float64Array.from(values), gradients: Float64Array.from(gradients) };
   }
 
-  /** U and its gradient over kT; there is no kernel for the soft core. */
+  /** U_t and its gradient over kT. */
   async #ofMolecule({ forces, kT, config }: Molecule, { positions, count, t }: EnergyJob) {
-    if (config.softCore && t !== 1) {
-      throw new InputError(
-        "--backend webgpu has no kernel for system.softCore: use --backend wasm",
-      );
-    }
     const kernel = new GpuMolecule(this.#kernels, forces.forceField, forces.solvent);
-    const { terms, gradients } = await kernel.energies(positions, count);
+    const soft = softening(config.softCore ?? null, t);
+    const { terms, gradients } = await kernel.energies(positions, count, soft);
     const energies = Float64Array.from(
       { length: count },
       (_, s) =>

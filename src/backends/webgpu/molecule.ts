@@ -4,6 +4,7 @@ import { TERMS } from "../../systems/molecule/energy.ts";
 import { pairTable } from "../../systems/molecule/nonbonded.ts";
 import { BORN_COEFFICIENTS, bornCoulomb } from "../../systems/molecule/obc.ts";
 import { torsionSeries } from "../../systems/molecule/packed.ts";
+import type { Softening } from "../../systems/molecule/soften.ts";
 import { BORN_OFFSET, PROBE_RADIUS } from "../../systems/molecule/units.ts";
 import type { MoleculeBatch } from "../reference/molecule_energies.ts";
 import type { Constants } from "./constants.ts";
@@ -115,6 +116,17 @@ function moleculeConstants(
   return { text, threads, workSize, tileBytes: 4 * threads };
 }
 
+/** The kernel's Job. */
+function packJob(offset: number, soft: Softening | null): ArrayBuffer {
+  const job = new ArrayBuffer(4 * 7);
+  const kind = soft ? ["shifted", "beutler"].indexOf(soft.kind) + 1 : 0;
+  const { strength, attraction, charges, bonded } = soft ??
+    { strength: 0, attraction: 1, charges: 1, bonded: 1 };
+  new Uint32Array(job).set([offset, 0, kind]);
+  new Float32Array(job).set([strength, attraction, charges, bonded], 3);
+  return job;
+}
+
 /** One molecule on a device. */
 export class GpuMolecule {
   readonly #kernels: GpuKernels;
@@ -128,10 +140,14 @@ export class GpuMolecule {
   }
 
   /**
-   * Energies by term and gradients of positions (count, N, 3) in nm, kJ/mol, computed in float32. Each
-   * conformation is moved to its first atom before it is rounded.
+   * Energies by term and gradients of positions (count, N, 3) in nm, kJ/mol, softened where asked,
+   * computed in float32. Each conformation is moved to its first atom before it is rounded.
    */
-  async energies(positions: Float64Array, count: number): Promise<MoleculeBatch> {
+  async energies(
+    positions: Float64Array,
+    count: number,
+    soft: Softening | null = null,
+  ): Promise<MoleculeBatch> {
     const kernels = this.#kernels;
     const { device } = kernels;
     const size = this.#size;
@@ -156,7 +172,7 @@ export class GpuMolecule {
       const label = `molecule_energies of ${n} conformations, ${size / 3} atoms`;
       const [all] = await device.run(
         label,
-        kernels.batch(prepared, n, buffers, (offset) => Uint32Array.of(offset, 0).buffer),
+        kernels.batch(prepared, n, buffers, (offset) => packJob(offset, soft)),
         [{ buffer: results, length: n * width }],
       );
       for (let s = 0; s < n; s++) {
