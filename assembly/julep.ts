@@ -5,6 +5,9 @@
 //   backward  k⁻(x|x') = N(x' + D⁻, σ²), D⁻ = (e^{−hA} − 1) x' + h (−b + c + F)   at (x', t')
 //   h = εΔ, σ² = 2h, F = −∇U_t after clipping, log k⁻ − log k⁺ = ½ (|r⁺|² − |r⁻|²), r = residual/σ
 //
+// With a pair flow F of the step both kernels meet at F(x) in place of x, with D⁺ and D⁻ as they are at
+// x and x', and log k⁻ gains log|∂F/∂x|.
+//
 // Residuals are formed from displacements, never from differences of positions, so float32 costs
 // about 1e-5 per trajectory. Sums over steps are float64. A lane never depends on its neighbours.
 // The float64 oracle is src/backends/reference/julep.ts.
@@ -12,6 +15,7 @@ import { accumulate, at, fma, fnma, LANES, VEC } from "./simd";
 import { normals } from "./threefry";
 import { mintPrior } from "./mint_prior";
 import { pairEnergies, softLennardJones } from "./pair_energies";
+import { inversePairFlow, PairFlow, pairFlow } from "./pair_flow";
 import { pairVelocity } from "./pair_velocity";
 import { beginGradient, egnnBackward, egnnForward, egnnTapeBytes, endGradient } from "./egnn";
 import {
@@ -59,6 +63,8 @@ class JulepJob {
   velocities: usize;
   cells: i32;
   inverseWidth: f32;
+  /** A PairFlow (pair_flow.ts) with a table a step; 0: none. */
+  flow: usize;
 }
 
 /** Bytes of JulepJob.scratch. */
@@ -102,6 +108,26 @@ function project(v: usize, N: i32, width: i32, gauge: i32): void {
       v128.store(p, f32x4.sub(v128.load(p), sum));
     }
   }
+}
+
+/**
+ * Moves x by the flow of a step, or back; returns log|∂F/∂x| of the way there. The anchor goes back to
+ * the origin: F keeps the centre of mass, so its determinant is the same in either gauge.
+ */
+function moveAlong(job: JulepJob, step: i32, x: usize, inverse: bool): v128 {
+  const flow = changetype<PairFlow>(job.flow);
+  const logDeterminant = inverse ? inversePairFlow(flow, step, x) : pairFlow(flow, step, x);
+  if (job.gauge < 0) return logDeterminant;
+  const n = job.dimension;
+  const anchor = at(x, job.gauge * n);
+  for (let a = 0; a < n; a++) {
+    const origin = v128.load(at(anchor, a));
+    for (let i = 0; i < job.particles; i++) {
+      const p = at(x, i * n + a);
+      v128.store(p, f32x4.sub(v128.load(p), origin));
+    }
+  }
+  return logDeterminant;
 }
 
 /** F = −∇U_t (clipped, gauge-projected) and U_t at state j of the time grid. */
@@ -304,14 +330,18 @@ export function julepTrajectories(
       displacement(
         job, here, hereForce, hereVelocity, hereNet, sign, dt, eps, move, exponentialScratch,
       );
+      let logDeterminant = f32x4.splat(0);
+      memory.copy(there, here, bytes);
+      if (job.flow && job.forward) logDeterminant = moveAlong(job, step, there, false);
       let drawn = f32x4.splat(0);
       for (let a = 0; a < size; a++) {
         const z = v128.load(at(noise, a));
         drawn = fma(z, z, drawn);
         const d = fma(sigma, z, v128.load(at(move, a)));
         v128.store(at(move, a), d);
-        v128.store(at(there, a), f32x4.add(v128.load(at(here, a)), d));
+        v128.store(at(there, a), f32x4.add(v128.load(at(there, a)), d));
       }
+      if (job.flow && !job.forward) logDeterminant = moveAlong(job, step, there, true);
       const uNext = forceAt(job, there, next, thereForce, gradient);
       velocityAt(job, there, next, thereVelocity);
       if (job.network) {
@@ -333,6 +363,7 @@ export function julepTrajectories(
       // Forward: ½(|z|² − |r⁻|²); backward, z belongs to k⁻ and r to k⁺.
       let increment = f32x4.mul(half, f32x4.sub(drawn, returned));
       if (!job.forward) increment = f32x4.neg(increment);
+      increment = f32x4.add(increment, logDeterminant);
       accumulate(ratio, increment);
       if (increments) {
         const row = increments + ((<usize>(step * blocks + block)) << 5);
@@ -367,7 +398,7 @@ export function julepTrajectories(
 /**
  * One kernel's part of the gradient at a state: residual of the step, adjoints of the network's
  * outputs (+= κ·∂increment/∂output), and stepκ·∂increment/∂log ε (returned). direction +1: k⁺ leaving; −1: k⁻ arriving.
- * `from` and `to` bound the step in time; x is the state the kernel is evaluated at.
+ * `from` (after the flow) and `to` bound the step in time; x is the state the kernel is evaluated at.
  */
 function kernelAdjoint(
   job: JulepJob, x: usize, force: usize, velocity: usize, net: usize, from: usize, to: usize,
@@ -453,7 +484,10 @@ export function julepGradient(
   const work = at(adjoint, outputs);
   const after = at(work, size);
   const velocity = at(after, size);
-  const exponentialScratch = at(velocity, size);
+  // Where k⁺ of a step starts and k⁻ arrives: the step that leaves the state at hand, and the one before.
+  let departed = at(velocity, size);
+  let left = at(departed, size);
+  const exponentialScratch = at(left, size);
   const zero = f32x4.splat(0);
   if (job.network) beginGradient(job.network, job.networkScratch);
   for (let block = 0; block < blocks; block++) {
@@ -464,6 +498,17 @@ export function julepGradient(
       const force = forces + (<usize>(j * blocks + block)) * bytes;
       const t = f32x4.splat(load<f32>(job.times + (<usize>j << 2)));
       velocityAt(job, x, j, velocity);
+      let from = x;
+      let before = states + (<usize>((j - 1) * blocks + block)) * bytes;
+      if (job.flow) {
+        const swap = left; left = departed; departed = swap;
+        before = left;
+        if (j < last) {
+          from = departed;
+          memory.copy(from, x, bytes);
+          moveAlong(job, j, from, false);
+        }
+      }
       let net = job.scratch;
       let tape = job.tape;
       if (job.network) {
@@ -479,7 +524,7 @@ export function julepGradient(
       if (j < last) {
         const next = states + (<usize>((j + 1) * blocks + block)) * bytes;
         const sum = kernelAdjoint(
-          job, x, force, velocity, net, x, next, 1, load<f32>(job.durations + (<usize>j << 2)),
+          job, x, force, velocity, net, from, next, 1, load<f32>(job.durations + (<usize>j << 2)),
           load<f32>(job.stepSizes + (<usize>j << 2)),
           v128.load(coefficients + ((<usize>(j * blocks + block)) << 4)),
           v128.load(stepCoefficients + ((<usize>(j * blocks + block)) << 4)), adjoint, work,
@@ -490,9 +535,8 @@ export function julepGradient(
       }
       if (j > first) {
         const step = j - 1;
-        const previous = states + (<usize>(step * blocks + block)) * bytes;
         const sum = kernelAdjoint(
-          job, x, force, velocity, net, previous, x, -1, load<f32>(job.durations + (<usize>step << 2)),
+          job, x, force, velocity, net, before, x, -1, load<f32>(job.durations + (<usize>step << 2)),
           load<f32>(job.stepSizes + (<usize>step << 2)),
           v128.load(coefficients + ((<usize>(step * blocks + block)) << 4)),
           v128.load(stepCoefficients + ((<usize>(step * blocks + block)) << 4)), adjoint, work,

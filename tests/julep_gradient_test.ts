@@ -4,13 +4,15 @@
  */
 import assert from "node:assert/strict";
 import { trajectory, trajectoryGradient, type Transport } from "../src/backends/reference/julep.ts";
+import { pairFlow } from "../src/backends/reference/pair_flow.ts";
 import { egnnForward } from "../src/backends/reference/egnn.ts";
 import { egnnOutput, initialiseEgnn } from "../src/julep/egnn.ts";
 import type { JulepModel, NetworkShape } from "../src/julep/model.ts";
 import { knotGradient, stepSizes } from "../src/julep/schedule.ts";
-import type { PairVelocity } from "../src/julep/pair_path.ts";
+import { type PairVelocity, stepFlow } from "../src/julep/pair_path.ts";
 import { RandomStream, Stream, streamKey } from "../src/math/random.ts";
 import type { System } from "../src/systems/system.ts";
+import { randomFlow } from "./path/helpers.ts";
 
 const N = 4;
 const n = 2;
@@ -76,6 +78,7 @@ function model(options: Partial<JulepModel> & { channels?: number; seed?: number
     parameters,
     logStepSize: Float64Array.from([-2, -2.5, -1.8]),
     pairDrift: options.pairDrift,
+    pairFlow: options.pairFlow,
   };
 }
 
@@ -182,6 +185,15 @@ function setUp(options: Parameters<typeof model>[0]) {
   return { p, times, path, coefficients };
 }
 
+/** F(x) of step i in the gauge, and log|∂F/∂x|. */
+function flowed({ julep }: Transport, x: Float64Array, times: Float64Array, i: number) {
+  const moved = x.slice();
+  if (!julep.pairFlow) return { moved, logDeterminant: 0 };
+  const logDeterminant = pairFlow(stepFlow(julep.pairFlow, times), i, moved, n);
+  if (julep.gauge !== "anchor") return { moved, logDeterminant };
+  return { moved: moved.map((v, at) => v - moved[at % n]), logDeterminant };
+}
+
 /** Σ_i κ_i (log k⁻ − log k⁺)_i with the states held fixed. */
 function surrogate(
   p: Transport,
@@ -196,14 +208,18 @@ function surrogate(
     const [x, y] = [path.states[i], path.states[i + 1]];
     const forward = kernelMean(p, x, path.forces[i], times[i], 1, dt, eps[i]);
     const backward = kernelMean(p, y, path.forces[i + 1], times[i + 1], -1, dt, eps[i]);
-    let ratio = 0;
+    const { moved, logDeterminant } = flowed(p, x, times, i);
+    let ratio = logDeterminant;
     for (let a = 0; a < x.length; a++) {
-      ratio += ((y[a] - forward[a]) ** 2 - (x[a] - backward[a]) ** 2) / (4 * eps[i] * dt);
+      ratio += ((y[a] - forward[a] + x[a] - moved[a]) ** 2 - (moved[a] - backward[a]) ** 2) /
+        (4 * eps[i] * dt);
     }
     sum += coefficients[i] * ratio;
   }
   return sum;
 }
+
+const pairFlowTables = randomFlow(3, 12, 0.4, 0.3, 6);
 
 const cases: [string, Parameters<typeof model>[0]][] = [
   ["signed A, centre of mass", {}],
@@ -220,6 +236,8 @@ const cases: [string, Parameters<typeof model>[0]][] = [
       tables: Float64Array.from({ length: 63 }, (_, i) => 0.4 * Math.sin(0.7 * i)),
     },
   }],
+  ["an exact pair flow", { pairFlow: pairFlowTables }],
+  ["an exact pair flow, anchor", { pairFlow: pairFlowTables, gauge: "anchor" }],
 ];
 
 for (const [name, options] of cases) {
@@ -288,21 +306,35 @@ for (const [name, options] of cases) {
 }
 
 Deno.test("julep: a backward path weighs like the forward path through the same states", () => {
-  const { p, times, path } = setUp({});
-  const eps = stepSizes(p.julep.logStepSize, times);
-  const back = trajectory(
-    p,
-    path.states[4],
-    times,
-    eps,
-    "backward",
-    streamKey(1, Stream.backward),
-    7,
-  );
-  const run = { p, times, path: back, coefficients: new Float64Array(4).fill(1) };
-  const expected = surrogate(p, run, 0, 4);
-  assert.ok(Math.abs(back.logKernelRatio - expected) < 1e-9);
+  for (const [, options] of cases) {
+    const { p, times, path } = setUp(options);
+    const eps = stepSizes(p.julep.logStepSize, times);
+    const back = trajectory(
+      p,
+      path.states[4],
+      times,
+      eps,
+      "backward",
+      streamKey(1, Stream.backward),
+      7,
+    );
+    const run = { p, times, path: back, coefficients: new Float64Array(4).fill(1) };
+    const expected = surrogate(p, run, 0, 4);
+    assert.ok(Math.abs(back.logKernelRatio - expected) < 1e-9);
+    let sum = 0;
+    for (let i = 0; i < 4; i++) {
+      const energies = [i, i + 1].map((j) => energyAt(path.states[j], times[j]));
+      sum += path.increments[i] - energies[0] + energies[1];
+    }
+    assert.ok(Math.abs(sum - path.logKernelRatio) < 1e-9, "increments sum to W");
+  }
 });
+
+/** U_t of the path from prior to system. */
+function energyAt(x: Float64Array, t: number): number {
+  const gradient = new Float64Array(N * n);
+  return -(1 - t) * priorLogDensity(x, gradient) + t * system.energyAndGradient(x, gradient, t);
+}
 
 Deno.test("julep: rotating, reflecting or relabelling a path leaves its W as it was", () => {
   const run = setUp({});

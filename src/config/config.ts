@@ -213,9 +213,12 @@ export interface JulepPathConfig {
   kind: "cluster";
   /** "robust": weaker confinement, lighter tails of the weights. */
   variant: "robust" | "tuned";
-  /** Fit a pair drift by least squares before training, beside the network's b. */
-  pairDrift: boolean;
-  /** Population the drift is fitted on, a multiple of 4. */
+  /**
+   * The pair flow, fitted by least squares before training: "drift", a velocity beside the network's b;
+   * "exact", every step begins with the flow itself, whose Jacobian enters the weight; "none".
+   */
+  flow: "none" | "drift" | "exact";
+  /** Population the flow is fitted on, a multiple of 4. */
   fitSamples: number;
 }
 

@@ -79,7 +79,7 @@ const cluster = (
   julep: {
     ...julep,
     stepSize: { ...julep.stepSize, initial: "path", knots: 20 },
-    path: { kind: "cluster", variant: "robust", pairDrift: true, fitSamples: 512 },
+    path: { kind: "cluster", variant: "robust", flow: "drift", fitSamples: 512 },
   },
 });
 

@@ -189,7 +189,7 @@ const julep = object({
     object({
       kind: oneOf("cluster"),
       variant: oneOf("robust", "tuned"),
-      pairDrift: boolean(),
+      flow: oneOf("none", "drift", "exact"),
       fitSamples: integer(64, 1e6).multipleOf(4, "a multiple of 4"),
     }),
   ], "a cluster path or null"),

@@ -1,5 +1,6 @@
 import type { WhitenedShape } from "./whitened.ts";
 import type { JulepPairPath, PairVelocity } from "./pair_path.ts";
+import type { PairFlow } from "../path/model.ts";
 import type { DiffusionConfig, JulepConfig } from "../config/config.ts";
 
 /** The shape of the network; everything a backend needs to lay its weights out. */
@@ -44,6 +45,11 @@ export interface JulepModel {
   readonly path?: JulepPairPath;
   /** A fitted drift beside the network's b; absent: none. */
   readonly pairDrift?: PairVelocity;
+  /**
+   * A pair flow: every step first moves x to F(x), stretch k of K equal stretches of time by table k
+   * (stepFlow, pair_path.ts); absent: none.
+   */
+  readonly pairFlow?: PairFlow;
   /** A comparator's kernels in place of Julep's (diffusion.ts); absent: Julep. */
   readonly diffusion?: Pick<
     DiffusionConfig,

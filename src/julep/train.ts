@@ -21,7 +21,7 @@ import { egnnLayout, initialiseEgnn } from "./egnn.ts";
 import { diffusionStepSize } from "./diffusion.ts";
 import { gradientWindows, logVarianceLoss, reverseDivergence } from "./loss.ts";
 import type { JulepModel, NetworkShape } from "./model.ts";
-import { julepPairPath, overdampedStepSizes, sourcePath } from "./pair_path.ts";
+import { EXACT_FLOW_STEP, julepPairPath, overdampedStepSizes, sourcePath } from "./pair_path.ts";
 import type { PathModel } from "../path/model.ts";
 import {
   averagingAt,
@@ -44,6 +44,7 @@ export function initialiseJulep(
 ): JulepModel {
   const { network: net, stepSize, diffusion } = config;
   const source = clusterSource(system, config);
+  const exactFlow = config.path?.flow === "exact";
   const network: NetworkShape | null = net.enabled
     ? {
       particles: system.particles,
@@ -74,9 +75,14 @@ export function initialiseJulep(
     logStepSize: diffusion
       ? diffusionStepSize(stepSize.knots, Number(stepSize.initial), diffusion.finalStepSize)
       : stepSize.initial === "path"
-      ? overdampedStepSizes(source!, stepSize.knots, config.steps).map(Math.log)
+      ? overdampedStepSizes(
+        source!,
+        stepSize.knots,
+        config.steps,
+        exactFlow ? EXACT_FLOW_STEP : 1,
+      ).map(Math.log)
       : new Float64Array(stepSize.knots).fill(Math.log(stepSize.initial)),
-    ...(source ? { path: julepPairPath(source) } : {}),
+    ...(source ? { path: julepPairPath(source, exactFlow) } : {}),
     ...(diffusion
       ? {
         diffusion: {
@@ -105,12 +111,14 @@ function atomTypes({ particles, identicalParticles }: System): number[] {
 }
 
 /** The path whose levels (and flow, once fitted) a transport of this configuration takes over. */
-export function clusterSource(system: System, { path }: JulepConfig): PathModel | null {
+export function clusterSource(system: System, { path, steps }: JulepConfig): PathModel | null {
   if (!path) return null;
   if (system.config.kind !== "lennard_jones") {
     throw new InputError(`julep.path: ${system.name} has no cluster path`);
   }
-  return sourcePath(system.config, path.variant);
+  // A step of an exact flow takes a level's map; two levels make the shortest path.
+  const levels = path.flow === "exact" ? Math.max(2, steps) : undefined;
+  return sourcePath(system.config, path.variant, levels);
 }
 
 /**

@@ -20,7 +20,7 @@ export const FLOW_WIDTH = 0.01;
 /** Below this distance (in length scales) f is constant: no pair is there to fit it by. */
 const INNERMOST = 0.45;
 /** Bounds of R′. */
-const SLOPES = [0.5, 2] as const;
+export const SLOPES = [0.5, 2] as const;
 
 /** φ_m(r) and r φ_m′(r), each (FEATURES), for r in units of the length scale. */
 export function radialFeatures(r: number, value: Float64Array, radial: Float64Array): void {

@@ -280,15 +280,15 @@ export async function trainControl(
     stepSize: { ...config.julep.stepSize, learn: true, learningRateFactor: 20 },
   };
   jobs.mint = mint;
-  // A fitted pair drift is no network: the control keeps it.
-  const pairDrift = sampler.julep?.pairDrift;
-  const { internal } = sampler;
+  const { internal, julep: trained } = sampler;
   jobs.internal = internal ?? null;
   const start = {
     ...(internal
       ? initialiseWhitenedJulep(system as Molecule, internal, julep, config.seed)
       : initialiseJulep(system, julep, config.seed, mint.anchor)),
-    ...(pairDrift ? { pairDrift } : {}),
+    // What was fitted to pairs is no network: the control keeps it.
+    ...(trained?.pairDrift ? { pairDrift: trained.pairDrift } : {}),
+    ...(trained?.pairFlow ? { pairFlow: trained.pairFlow } : {}),
   };
   const training = new JulepTraining(start, julep, config.seed);
   progress.stage("Control (no network, its best step size)", julep.iterations);

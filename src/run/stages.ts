@@ -108,7 +108,7 @@ export async function trainJulep(
   return training.averaged;
 }
 
-/** The transport before training, with its pair drift fitted where the configuration asks for one. */
+/** The transport before training, with its pair flow fitted where the configuration asks for one. */
 export async function startJulep(
   system: System,
   config: JulepConfig,
@@ -118,13 +118,15 @@ export async function startJulep(
 ): Promise<JulepModel> {
   const start = initialiseJulep(system, config, seed, anchor);
   const source = clusterSource(system, config);
-  if (!source || !config.path!.pairDrift) return start;
+  if (!source || config.path!.flow === "none") return start;
   const { flow } = await jobs.fitFlow(source, {
     seed: trainingSeed(seed),
     population: config.path!.fitSamples,
     threshold: 0,
   });
-  return { ...start, pairDrift: flowVelocity(flow) };
+  return config.path!.flow === "exact"
+    ? { ...start, pairFlow: flow }
+    : { ...start, pairDrift: flowVelocity(flow) };
 }
 
 export interface DrawContext extends StageContext {

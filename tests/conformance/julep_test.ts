@@ -11,15 +11,18 @@ import { initialiseMint } from "../../src/mint/start.ts";
 import { flowVelocity } from "../../src/julep/pair_path.ts";
 import { randomFlow } from "../path/helpers.ts";
 import { createSystem } from "../../src/systems/create.ts";
-import { eachBackend } from "./backends.ts";
+import { eachBackend, notOnGpu } from "./backends.ts";
 
 /** A problem with every parameter of the network moved off its start, so that no head is silent. */
 function problem(config: RunConfig, noise: number): Problem {
   const system = createSystem(config.system);
   const julep = initialiseJulep(system, config.julep, 4);
   const random = new RandomStream(11, Stream.test, 0);
-  const pairDrift = config.julep.path?.pairDrift
+  const flow = config.julep.path?.flow;
+  const fitted = flow === "drift"
     ? { pairDrift: flowVelocity(randomFlow(5, 300, 0.03, 0.05, 9)) }
+    : EXACT.includes(config)
+    ? { pairFlow: randomFlow(100, 60, 0.08, 0.02, 10) }
     : {};
   return {
     system: config.system,
@@ -27,7 +30,7 @@ function problem(config: RunConfig, noise: number): Problem {
     julep: {
       ...julep,
       parameters: julep.parameters.map((p) => p + noise * random.normal()),
-      ...pairDrift,
+      ...fitted,
     },
   };
 }
@@ -52,7 +55,17 @@ function forward(steps: number, count: number, keep = false, first = 0): Traject
 /** Its paths are too short for weights. */
 const GRADIENT_ALONE = "lj55, the preset's network";
 
+/** With an exact pair flow, which the WGSL kernels do not have. */
+const EXACT = [
+  lj13((c) => c.julep.path!.flow = "exact"),
+  dw4(),
+  dw4((c) => c.julep.gauge = "anchor"),
+];
+
 const cases: [string, RunConfig, number, number][] = [
+  ["lj13, an exact pair flow, 100 steps", EXACT[0], 100, 4],
+  ["dw4, an exact pair flow", EXACT[1], 30, 8],
+  ["dw4, an exact pair flow, anchor gauge", EXACT[2], 30, 6],
   ["dw4, 100 steps", dw4(), 100, 12],
   ["dw4, anchor gauge", dw4((c) => c.julep.gauge = "anchor"), 30, 8],
   ["dw4, the paper's HHᵀ", dw4((c) => c.julep.network.matrix = "positive"), 30, 8],
@@ -131,7 +144,9 @@ for (const [name, config, steps, count] of cases) {
   };
   const gradient = once(async () => reference.trajectoryGradient(await gradientJob(reference)));
 
-  const weights = name === GRADIENT_ALONE ? () => {} : eachBackend;
+  const onEach: typeof eachBackend = (name, test) =>
+    eachBackend(name, test, EXACT.includes(config) ? notOnGpu.exactFlow : {});
+  const weights = name === GRADIENT_ALONE ? () => {} : onEach;
   weights(`julep: log-weights within 1e-3 of the reference, ${name}`, async (executor) => {
     await executor.prepare(setUp);
     const expected = paths();
@@ -164,7 +179,7 @@ for (const [name, config, steps, count] of cases) {
     },
   );
 
-  eachBackend(`julep: gradient of the loss against the reference, ${name}`, async (executor) => {
+  onEach(`julep: gradient of the loss against the reference, ${name}`, async (executor) => {
     await executor.prepare(setUp);
     const expected = await gradient();
     const got = await executor.trajectoryGradient(await gradientJob(executor));

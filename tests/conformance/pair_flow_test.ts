@@ -4,7 +4,7 @@ import { LANES, type MaybePromise } from "../../src/backends/backend.ts";
 import { inversePairFlow, pairFlow } from "../../src/backends/reference/pair_flow.ts";
 import { fromBlocks, toBlocks } from "../../src/backends/wasm/julep.ts";
 import type { KernelInstance } from "../../src/backends/wasm/module.ts";
-import { writeFlow } from "../../src/backends/wasm/path.ts";
+import { writeFlow } from "../../src/backends/wasm/pair_flow.ts";
 import { GpuPath } from "../../src/backends/webgpu/path.ts";
 import { mixturePath } from "../../src/path/mixture.ts";
 import { createSystem } from "../../src/systems/create.ts";

@@ -1,7 +1,9 @@
 /** The pair flow in float64: determinant, inverse, symmetries, and the order of a sweep. */
 import assert from "node:assert/strict";
 import { inversePairFlow, pairFlow } from "../../src/backends/reference/pair_flow.ts";
-import { identityFlow, pairOrder } from "../../src/path/flow.ts";
+import { stepFlow } from "../../src/julep/pair_path.ts";
+import { uniformTimes } from "../../src/julep/schedule.ts";
+import { flowTable, identityFlow, pairOrder, radialMap } from "../../src/path/flow.ts";
 import { randomFlow, scattered } from "./helpers.ts";
 
 const shapes = [[2, 2], [4, 2], [3, 3], [5, 3], [8, 3]] as const;
@@ -109,5 +111,33 @@ Deno.test("pairOrder: every pair once, neighbours disjoint within a round", () =
       const particles = order.subarray(2 * p, 2 * (p + round));
       assert.equal(new Set(particles).size, particles.length, `N=${N}, round at pair ${p}`);
     }
+  }
+});
+
+Deno.test("stepFlow: the tables themselves on their own grid, parts of them on others", () => {
+  const flow = randomFlow(5, 40, 0.05, 0.2, 8);
+  const same = stepFlow(flow, uniformTimes(5));
+  same.tables.forEach((v, at) => assert.ok(Math.abs(v - flow.tables[at]) < 1e-13));
+  const { tables } = stepFlow(flow, [0, 0.1, 0.5, 1]);
+  const grid = { ...flow, tables };
+  // Shares of stretches 0 … 4 in each step.
+  const shares = [[0.5, 0, 0, 0, 0], [0.5, 1, 0.5, 0, 0], [0, 0, 0.5, 1, 1]];
+  for (const r of [0.31, 1.17, 1.9, 2.6]) {
+    shares.forEach((row, i) => {
+      const expected = row.reduce(
+        (sum, part, k) => sum + part * (radialMap(flowTable(flow, k), flow.width, r).mapped - r),
+        r,
+      );
+      const { mapped } = radialMap(flowTable(grid, i), flow.width, r);
+      assert.ok(Math.abs(mapped - expected) < 1e-12, `step ${i}, r = ${r}`);
+    });
+  }
+});
+
+Deno.test("stepFlow: steps that cover many stretches stay invertible", () => {
+  const { tables, cells, width } = stepFlow(randomFlow(40, 40, 0.05, 0.5, 8), [0, 1]);
+  for (let c = 1; c <= cells; c++) {
+    const slope = (tables[c] - tables[c - 1]) / width;
+    assert.ok(slope > 0.5 - 1e-9 && slope < 2 + 1e-9);
   }
 });

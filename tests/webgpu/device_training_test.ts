@@ -25,7 +25,7 @@ function small(name: string, change: (config: RunConfig) => void = () => {}): Ru
   Object.assign(config.mint, { starts: 16 }, name === "dw4" ? { components: 6 } : {});
   Object.assign(config.julep, { steps: 10, samples: 22, iterations: 10, warmup: 2 });
   Object.assign(config.julep.network, { layers: 1, hidden: 16 });
-  if (config.julep.path) config.julep.path.pairDrift = false;
+  if (config.julep.path) config.julep.path.flow = "none";
   change(config);
   return config;
 }

@@ -126,7 +126,7 @@ gpuTest("annealing paths and chains are the same within any limits", async () =>
 gpuTest("a state cut into many dispatches has the bits of one that is not", async () => {
   const config = preset("lj13");
   Object.assign(config.julep.network, { layers: 2, hidden: 16 });
-  config.julep.path!.pairDrift = false;
+  config.julep.path!.flow = "none";
   const results = [];
   // Its tiles of edges: three in each of two layers.
   for (const turns of [undefined, 1500]) {

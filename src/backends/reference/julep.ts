@@ -9,14 +9,20 @@
  * δ would move W by about δ √(2/ε), and training would be unstable wherever ε must be small.
  * F = −∇U_t, U_t = (1 − t)(−log q) + t·U with U softened at t < 1 (docs/method.md section 3), or the
  * model's own pair path (src/julep/pair_path.ts). A fitted pair drift v adds ±Δv to D±.
+ *
+ * With a pair flow F of the step, k⁺ starts from F(x) and k⁻ arrives there, moved by what was evaluated
+ * at x and x′ all the same: one evaluation a state,
+ *   k⁺(x'|x) = N(x'; F(x) + D⁺(x), 2h),  k⁻(x|x') = N(F(x); x' + D⁻(x'), 2h) |∂F/∂x|.
  */
 import type { JulepModel } from "../../julep/model.ts";
 import { egnnBackward, egnnForward } from "./egnn.ts";
 import { type EgnnOutput, egnnOutput } from "../../julep/egnn.ts";
 import { normals } from "../../math/random.ts";
-import { levelsAt, rowsAt } from "../../julep/pair_path.ts";
+import { levelsAt, rowsAt, stepFlow } from "../../julep/pair_path.ts";
+import type { PairFlow } from "../../path/model.ts";
 import type { System } from "../../systems/system.ts";
 import { softLennardJones } from "./level_energy.ts";
+import { inversePairFlow, pairFlow } from "./pair_flow.ts";
 import { pairVelocity } from "./pair_velocity.ts";
 import {
   addExponentialAdjoint,
@@ -164,6 +170,28 @@ function lowRank(p: Transport, net: EgnnOutput) {
   return { h: net.h, s: net.s, particles, dimension, channels: net.s.length };
 }
 
+/**
+ * Moves x by the flow of a step, or back; returns log|∂F/∂x| of the way there. The anchor goes back to
+ * the origin: F keeps the centre of mass, so its determinant is the same in either gauge.
+ */
+function moveAlong(
+  p: Transport,
+  flow: PairFlow | null,
+  step: number,
+  x: Float64Array,
+  inverse = false,
+): number {
+  if (!flow) return 0;
+  const { particles, dimension } = p.system;
+  const logDeterminant = (inverse ? inversePairFlow : pairFlow)(flow, step, x, dimension);
+  if (p.julep.gauge === "anchor") intoGauge(x, particles, "anchor", p.julep.anchor);
+  return logDeterminant;
+}
+
+function flowOf(p: Transport, times: Float64Array): PairFlow | null {
+  return p.julep.pairFlow ? stepFlow(p.julep.pairFlow, times) : null;
+}
+
 export interface ReferenceTrajectory {
   /** States at t_0 … t_T. */
   readonly states: Float64Array[];
@@ -197,6 +225,7 @@ export function trajectory(
   const increments = new Float64Array(T);
   const noise = new Float64Array(size);
   let logKernelRatio = 0;
+  const flow = flowOf(p, times);
   const from = forward ? 0 : T;
   let here = stateAt(p, start, times[from]);
   states[from] = here.x;
@@ -211,13 +240,18 @@ export function trajectory(
     projectGauge(noise, N, p.julep.gauge, p.julep.anchor);
     const move = displacement(p, here, sign, dt, eps)
       .map((d, a) => d + sigma * noise[a]);
-    const there = stateAt(p, here.x.map((v, a) => v + move[a]), times[next]);
+    const arrived = here.x.slice();
+    let logDeterminant = 0;
+    if (forward) logDeterminant = moveAlong(p, flow, step, arrived);
+    for (let a = 0; a < size; a++) arrived[a] += move[a];
+    if (!forward) logDeterminant = moveAlong(p, flow, step, arrived, true);
+    const there = stateAt(p, arrived, times[next]);
     const back = displacement(p, there, -sign, dt, eps);
     let logRatio = 0;
     for (let a = 0; a < size; a++) {
       logRatio += 0.5 * (noise[a] ** 2 - ((move[a] + back[a]) / sigma) ** 2);
     }
-    logRatio *= sign;
+    logRatio = sign * logRatio + logDeterminant;
     logKernelRatio += logRatio;
     increments[step] = sign * (here.energy - there.energy) + logRatio;
     here = there;
@@ -247,7 +281,14 @@ export function trajectoryGradient(
 ): void {
   const { network, parameters, matrix } = p.julep;
   const last = first + count;
+  const flow = flowOf(p, times);
+  /** Where k⁺ of the steps at hand starts and k⁻ arrives. */
+  let left = states[first];
+  let departed = left;
   for (let j = first; j <= last; j++) {
+    left = departed;
+    departed = states[j].slice();
+    if (j < last) moveAlong(p, flow, j, departed);
     const net = networkAt(p, states[j], times[j]);
     const velocity = velocityAt(p, states[j], times[j]);
     const adjoint = network ? egnnOutput(network) : null;
@@ -264,7 +305,8 @@ export function trajectoryGradient(
       let square = 0;
       let along = 0;
       for (let a = 0; a < d.length; a++) {
-        const r = sign * (states[step + 1][a] - states[step][a]) - d[a];
+        const from = sign > 0 ? departed : left;
+        const r = sign * (states[step + 1][a] - from[a]) - d[a];
         square += r * r;
         g[a] = -sign * r / (2 * h);
         along += g[a] * linear[a];

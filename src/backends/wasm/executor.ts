@@ -509,8 +509,9 @@ export class WasmExecutor implements Executor {
 }
 
 /**
- * A path that left the finite numbers has zero coefficients, but 0·NaN is NaN: its states, forces
- * and coefficients are set to zero. Tells whether there was one.
+ * A path that left the finite numbers has zero coefficients, but 0·NaN is NaN: its forces and
+ * coefficients are set to zero, its states to particles in a row, which a pair flow can move. Tells
+ * whether there was one.
  */
 function silenceDeadLanes(
   states: Float32Array,
@@ -536,7 +537,7 @@ function silenceDeadLanes(
       for (let i = 0; i <= T; i++) {
         for (let a = 0; a < size; a++) {
           const at = ((i * blocks + b) * size + a) * LANES + lane;
-          states[at] = 0;
+          states[at] = a;
           forces[at] = 0;
         }
         for (const c of i < T ? coefficients : []) c[(i * blocks + b) * LANES + lane] = 0;

@@ -1,10 +1,12 @@
 /** Host side of assembly/julep.ts: packs a job's description and runs trajectories and gradients. */
 import type { JulepModel } from "../../julep/model.ts";
-import { levelsAt, rowsAt } from "../../julep/pair_path.ts";
+import { levelsAt, rowsAt, stepFlow } from "../../julep/pair_path.ts";
 import { stepSizes } from "../../julep/schedule.ts";
 import { LANES } from "../backend.ts";
 import type { KernelExports } from "./exports.ts";
 import type { KernelMemory } from "./memory.ts";
+import type { PairFlow } from "../../path/model.ts";
+import { packFlow, writeFlow } from "./pair_flow.ts";
 
 /** Addresses of what does not change between jobs. */
 export interface JulepAddresses {
@@ -26,7 +28,19 @@ export interface TrajectoryShape {
 }
 
 /** Fields of JulepJob in assembly/julep.ts, 4 bytes each. */
-const JOB_FIELDS = 27;
+const JOB_FIELDS = 28;
+
+/** The tables of the last grid a flow was packed for: all jobs of a training iteration share one. */
+const packedSteps = new WeakMap<PairFlow, { times: string; packed: Float32Array }>();
+
+function packSteps(flow: PairFlow, times: Float64Array): Float32Array {
+  const name = times.join();
+  const known = packedSteps.get(flow);
+  if (known?.times === name) return known.packed;
+  const packed = packFlow(stepFlow(flow, times));
+  packedSteps.set(flow, { times: name, packed });
+  return packed;
+}
 
 /** Writes the JulepJob structure and its schedule; returns its address (freed by the caller's mark). */
 export function packJulepJob(
@@ -51,6 +65,9 @@ export function packJulepJob(
   const nodes = (velocity?.cells ?? 0) + 1;
   const levelsAddress = model.path ? memory.alloc(16 * (T + 1)) : 0;
   const velocitiesAddress = velocity ? memory.alloc(4 * nodes * (T + 1)) : 0;
+  const flow = model.pairFlow
+    ? writeFlow({ memory }, model.pairFlow, N, n, packSteps(model.pairFlow, times)).address
+    : 0;
   const job = memory.alloc(4 * JOB_FIELDS);
   const clips = memory.f32(clipsAt, T + 1);
   if (model.path) {
@@ -95,8 +112,9 @@ export function packJulepJob(
     velocitiesAddress,
     velocity?.cells ?? 0,
     0, // a float: below
+    flow,
   ]);
-  memory.f32(job + 4 * (JOB_FIELDS - 1), 1)[0] = velocity ? 1 / velocity.width : 0;
+  memory.f32(job + 4 * (JOB_FIELDS - 2), 1)[0] = velocity ? 1 / velocity.width : 0;
   return job;
 }
 

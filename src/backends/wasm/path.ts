@@ -1,7 +1,6 @@
-/** Host side of assembly/path.ts, hmc.ts, pair_flow.ts and level_energy.ts: packs paths, moves populations. */
+/** Host side of assembly/path.ts, hmc.ts and level_energy.ts: packs paths, moves populations. */
 import { Stream, streamKey } from "../../math/random.ts";
-import { flowTable, pairOrder } from "../../path/flow.ts";
-import { keptVelocity, levelCount, type PairFlow, type PathModel } from "../../path/model.ts";
+import { keptVelocity, levelCount, type PathModel } from "../../path/model.ts";
 import { LANES } from "../backend.ts";
 import type { ExactParts } from "../exact.ts";
 import type { IslandMoves } from "../path_jobs.ts";
@@ -17,10 +16,10 @@ import type {
 import { CHAIN_JITTER } from "../reference/hmc.ts";
 import { fromBlocks, type JulepAddresses, toBlocks } from "./julep.ts";
 import type { KernelInstance } from "./module.ts";
+import { packFlowTable, writeFlow } from "./pair_flow.ts";
 
-/** Fields of Levels, PairFlow and PathJob in assembly/, 4 bytes each. */
+/** Fields of Levels and PathJob in assembly/, 4 bytes each. */
 const LEVELS_FIELDS = 9;
-const FLOW_FIELDS = 8;
 const JOB_FIELDS = 15;
 
 /** Where the system's pairs and the prior stand in the kernels' memory. */
@@ -28,34 +27,6 @@ export type PathAddresses = Pick<
   JulepAddresses,
   "pairKind" | "pairParameters" | "prior" | "priorScratch"
 >;
-
-/**
- * Deviations of a flow's table as the WGSL kernel reads them, (cells + 1, 2): R − r at each node and R′ − 1
- * of the cell above it; the last is the tail, proportional to r.
- */
-export function packFlowTable(table: Float64Array, width: number): Float32Array {
-  const cells = table.length - 1;
-  const out = new Float32Array(2 * (cells + 1));
-  for (let c = 0; c <= cells; c++) {
-    out[2 * c] = table[c] - c * width;
-    out[2 * c + 1] = c < cells
-      ? (table[c + 1] - table[c]) / width - 1
-      : table[cells] / (cells * width) - 1;
-  }
-  return out;
-}
-
-/** The same as the WebAssembly kernel reads it, R = r + 2(α + βr) of each cell: (cells + 1, 2), α and β. */
-export function packHalfDeviations(table: Float64Array, width: number): Float32Array {
-  const cells = table.length - 1;
-  const out = new Float32Array(2 * (cells + 1));
-  for (let c = 0; c <= cells; c++) {
-    const slope = c < cells ? (table[c + 1] - table[c]) / width : table[cells] / (cells * width);
-    out[2 * c] = c < cells ? (table[c] - slope * c * width) / 2 : 0;
-    out[2 * c + 1] = (slope - 1) / 2;
-  }
-  return out;
-}
 
 /** The f32[8] of every level, the prior (level −1) first; see Levels in assembly/level_energy.ts. */
 export function packLevels(path: PathModel, dimension: 2 | 3): Float32Array {
@@ -128,38 +99,6 @@ export function writeLevels(
     gradient,
   ]);
   return levels;
-}
-
-/** Writes the PairFlow structure with its tables and the order of a sweep. */
-export function writeFlow(
-  { memory }: KernelInstance,
-  flow: PairFlow,
-  particles: number,
-  dimension: number,
-): { address: number; tables: number } {
-  const { cells, width } = flow;
-  const levels = flow.tables.length / (cells + 1);
-  const order = pairOrder(particles);
-  const orderAt = memory.alloc(4 * order.length);
-  const tables = memory.alloc(8 * (cells + 1) * levels);
-  const address = memory.alloc(4 * FLOW_FIELDS);
-  memory.i32(orderAt, order.length).set(order.map((i) => 16 * dimension * i));
-  memory.i32(address, FLOW_FIELDS).set([
-    dimension,
-    cells,
-    0, // width and its inverse, floats: below
-    0,
-    orderAt,
-    order.length / 2,
-    tables,
-    particles * dimension,
-  ]);
-  memory.f32(address + 8, 2).set([width, 1 / width]);
-  const packed = memory.f32(tables, 2 * (cells + 1) * levels);
-  for (let k = 0; k < levels; k++) {
-    packed.set(packHalfDeviations(flowTable(flow, k), width), 2 * (cells + 1) * k);
-  }
-  return { address, tables };
 }
 
 class WasmPathEngine implements PathEngine {
