@@ -5,8 +5,8 @@
  *
  * False alarms: the share of 300 honest 95 % intervals that cover lies in [88 %, 99 %] with probability
  * 0.9995, a mean error stays below four standard errors but for 6e-5, 40 of 50 are missed with 2e-5;
- * seeds are fixed. Tried, and each fails: one factor R/r too many in the flow's determinant, no
- * determinant at all, a k⁻ that arrives at x in place of F(x).
+ * seeds are fixed. Tried, and each fails: no determinant in W, its sign turned, one factor R/r too many
+ * in it.
  */
 import assert from "node:assert/strict";
 import type { RunConfig, SystemConfig } from "../../src/config/config.ts";
@@ -100,7 +100,6 @@ for (
         covered += hits;
         intervals += SEEDS;
         const what = `${kind}, ${flow ? "exact" : "no"} flow`;
-        if (Deno.env.get("SHOW")) console.log(what, hits, errors.toFixed(2), ess.toFixed(3));
         assert.ok(ess > 0.05 && ess < 0.97, `${what}: ESS ${ess} does not test the weights`);
         if (Math.abs(errors) > 4) faults.push(`${what}: log Z off by ${errors} standard errors`);
         if (hits < 40) faults.push(`${what}: covered ${hits} of ${SEEDS}`);
