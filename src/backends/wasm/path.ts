@@ -16,7 +16,7 @@ import type {
 import { CHAIN_JITTER } from "../reference/hmc.ts";
 import { fromBlocks, type JulepAddresses, toBlocks } from "./julep.ts";
 import type { KernelInstance } from "./module.ts";
-import { packFlowTable, writeFlow } from "./pair_flow.ts";
+import { packHalfDeviations, writeFlow } from "./pair_flow.ts";
 
 /** Fields of Levels and PathJob in assembly/, 4 bytes each. */
 const LEVELS_FIELDS = 9;
