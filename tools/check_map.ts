@@ -104,6 +104,9 @@ const onlyWgsl: Record<string, string> = {
   gradient_norm: "as adam: clipping and the knots' gradient. In adam_test.ts",
   log_variance: "as adam: the loss (src/julep/loss.ts). In log_variance_test.ts",
   step_sizes: "as adam: the schedule of ε (src/julep/schedule.ts). In adam_test.ts",
+  reverse_divergence: "as log_variance, for PIS. In log_variance_test.ts",
+  controlled_diffusion_gradient:
+    "second half of controlled_diffusion (one file in assembly). In controlled_diffusion_test.ts",
   reduce: "adds the workgroups' gradients; elsewhere the host does. In egnn_test.ts",
   julep_gradient: "second half of julep (one file in assembly). In julep_test.ts",
 };

@@ -3,7 +3,11 @@
 // the same every time. After egnn_forward with TAPE at the same state.
 //
 // More scratch: DH: adjoint of h (N·H); DNODE: of [h, a] (N·2H); DU: of u, then before its tanh (N·H);
-// DI, DJ: Σ of the edges' adjoints over j, and over i (N·H).
+// DI, DJ: Σ of the edges' adjoints over j, and over i (N·H). Where INPUT_GRADIENT, BEFORE (N·n) gets the gradient
+// by the positions, up to a shift of all particles.
+
+/** w^b, w^c of the tile's edges in the last layer. */
+var<workgroup> edge_head: array<vec2<f32>, INPUT_EDGES>;
 
 /** slots[to + o·inner + k] += Σ_r work[y + r·y_stride + o] · work[z + r·z_stride + k] over N rows. */
 fn add_outer(
@@ -69,6 +73,16 @@ fn matrix_heads_backward(adjoint: u32, out: u32, slot: u32, lid: u32) {
 
 /** Adjoints of a tile's head values, and the heads' gradients; tile2 holds m2. */
 fn drift_heads_backward(x: u32, adjoint: u32, tile: u32, slot: u32, lid: u32) {
+  if (INPUT_GRADIENT) {
+    for (var e = lid; e < TE; e += W) {
+      var w = vec2<f32>(parameters[DRIFT_BIAS], parameters[DRIFT_BIAS + 1u]);
+      for (var k = 0u; k < rolled(H); k++) {
+        let head = vec2<f32>(parameters[DRIFT_HEAD + k], parameters[DRIFT_HEAD + H + k]);
+        w = fma(head, vec2<f32>(tile2[e / 4u * H + k][e % 4u]), w);
+      }
+      edge_head[e] = w;
+    }
+  }
   for (var e = lid; e < TE; e += W) {
     let i = edge_i[e];
     var w = vec2<f32>();
@@ -94,6 +108,67 @@ fn drift_heads_backward(x: u32, adjoint: u32, tile: u32, slot: u32, lid: u32) {
       sum += edge_w[e][lid];
     }
     slots[slot + DRIFT_BIAS + lid] += sum;
+  }
+}
+
+/**
+ * What a tile of edges gives to BEFORE, through their features and, in the last layer, their vectors; tile1
+ * holds dz1. Overwrites tile2. Begins and ends with a barrier.
+ *
+ * e = (s, 1/(1 + s²)), vector = r/(1 + s), ds/dr = r/(s·lengthScale²).
+ */
+fn tile_positions(layer: u32, x: u32, adjoint: u32, tile: u32, lid: u32) {
+  let base = layer_at(layer);
+  let last = layer == LAYERS - 1u;
+  let count = min(TE, EDGES - tile * TE);
+  sync();
+  for (var e = lid; e < count; e += W) {
+    var features = vec2<f32>();
+    for (var k = 0u; k < rolled(H); k++) {
+      let w = base + EDGE_E + 2u * k;
+      let d = vec2<f32>(tile1[e / 4u * H + k][e % 4u]);
+      features = fma(vec2<f32>(parameters[w], parameters[w + 1u]), d, features);
+    }
+    let i = edge_i[e];
+    let r = position(x, i) - position(x, edge_j[e]);
+    let s = edge_s[e];
+    let q = 1.0 / fma(s, s, 1.0);
+    var slope = features.x - 2.0 * features.y * s * q * q;
+    var pull = vec3<f32>();
+    if (last) {
+      let head = edge_head[e];
+      let vector = head.x * position(adjoint, i) + head.y * position(adjoint + SIZE, i);
+      pull = vector / (1.0 + s);
+      slope -= dot(pull, r) / (1.0 + s);
+    }
+    tile2[e] = vec4<f32>(pull + slope * INVERSE_LENGTH * INVERSE_LENGTH / s * r, 0.0);
+  }
+  sync();
+  for (var q = lid; q < SIZE; q += W) {
+    let i = q / DIM;
+    var sum = 0.0;
+    for (var e = 0u; e < rolled(count); e++) {
+      let pull = tile2[e][q % DIM];
+      sum += select(0.0, pull, edge_i[e] == i) - select(0.0, pull, edge_j[e] == i);
+    }
+    work[BEFORE + q] += sum;
+  }
+  sync();
+}
+
+/** What the radii give to BEFORE; DH holds the adjoint of h at the input layer. */
+fn radius_positions(x: u32, lid: u32) {
+  let origin = radius_origin(x);
+  for (var i = lid; i < N; i += W) {
+    var slope = 0.0;
+    for (var k = 0u; k < rolled(H); k++) {
+      slope = fma(parameters[INPUT + k * NODE_FEATURES + 5u], work[DH + i * H + k], slope);
+    }
+    let d = position(x, i) - origin;
+    let pull = slope * INVERSE_LENGTH / sqrt(dot(d, d) + SMOOTHING) * d;
+    for (var a = 0u; a < DIM; a++) {
+      work[BEFORE + i * DIM + a] += pull[a];
+    }
   }
 }
 
@@ -175,6 +250,9 @@ fn tile_backward(layer: u32, x: u32, adjoint: u32, tile: u32, slot: u32, lid: u3
       slots[slot + base + EDGE_E + 2u * k + 1u] += features.y;
     }
   }
+  if (INPUT_GRADIENT) {
+    tile_positions(layer, x, adjoint, tile, lid);
+  }
   sync();
 }
 
@@ -239,6 +317,9 @@ fn backward_input(x: u32, t: f32, slot: u32, lid: u32) {
     slots[slot + INPUT + q] += sum;
   }
   add_rows(slot + INPUT_BIAS, DH, H, H, lid);
+  if (INPUT_GRADIENT) {
+    radius_positions(x, lid);
+  }
 }
 
 /** Ticks first ... last − 1 of egnn_backward, the last layer's first; as egnn_forward_ticks. */
@@ -247,6 +328,11 @@ fn egnn_backward_ticks(
 ) {
   sync();
   if (first == 0u) {
+    if (INPUT_GRADIENT) {
+      for (var q = lid; q < SIZE; q += W) {
+        work[BEFORE + q] = 0.0;
+      }
+    }
     if (MATRIX) {
       matrix_heads_backward(adjoint, out, slot, lid);
     } else {

@@ -11,9 +11,9 @@ const AVERAGE_OVER = 50;
 /** Samples of an iteration that the device's loss ranks at most; its time grows as their square. */
 const MOST_RANKED = 2048;
 
-/** Whether `trainPlan` can say all of it: the comparators' losses are not on devices. */
-export function trainsOnDevice({ samples, diffusion }: JulepConfig): boolean {
-  return samples <= MOST_RANKED && !diffusion;
+/** Whether `trainPlan` can say all of it. */
+export function trainsOnDevice({ samples }: JulepConfig): boolean {
+  return samples <= MOST_RANKED;
 }
 
 /** Numbers between the first samples of two iterations. */
@@ -57,10 +57,12 @@ export function trainPlan(
   const times = new Float64Array(count * (steps + 1));
   const windows = new Int32Array(count * blocks * 2);
   const rates = new Float64Array(count * 2);
+  // A gradient through the path takes all steps.
+  const fraction = config.diffusion?.kind === "pis" ? 1 : config.gradientFraction;
   let scale = 1;
   for (let k = 0; k < count; k++) {
     times.set(timesAt(config, seed, from + k), k * (steps + 1));
-    const own = gradientWindows(steps, samples, config.gradientFraction, seed, from + k);
+    const own = gradientWindows(steps, samples, fraction, seed, from + k);
     windows.set(own.windows, k * blocks * 2);
     scale = own.scale;
     const rate = learningRateAt(config, from + k);

@@ -18,7 +18,6 @@ export interface BackendUnderTest {
 const { simd, relaxedSimd } = simdFeatures();
 /** Jobs without WGSL kernels: the executor refuses them by name (tests/webgpu/refusals_test.ts). */
 export const notOnGpu = {
-  comparators: { webgpu: "no WGSL kernels for the comparators; the backend refuses them" },
   exactFlow: { webgpu: "no WGSL kernel for Julep with an exact pair flow; the backend refuses it" },
 };
 /** One executor for all tests of a file: compiling its kernels takes seconds on software Vulkan. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { lossConstants } from "../../src/backends/webgpu/constants.ts";
 import type { GpuKernels } from "../../src/backends/webgpu/kernels.ts";
-import { logVarianceLoss } from "../../src/julep/loss.ts";
+import { logVarianceLoss, reverseDivergence } from "../../src/julep/loss.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { eachGpu } from "./gpu.ts";
 import { tolerances } from "./tolerances.ts";
@@ -121,6 +121,45 @@ eachGpu("log_variance: paths that are dead, all but dead, or alike", async (kern
   for (let i = 0; i <= T; i++) numbers.energies[i * S + 11] = numbers.energies[i * S + 12];
   for (const tilt of [0, 1]) await compare(kernels, numbers, T, S, tilt);
 });
+
+eachGpu(
+  "reverse_divergence against the reference, dead paths and outliers too",
+  async (kernels) => {
+    for (const [T, S] of [[100, 48], [7, 37], [3, 300]]) {
+      const numbers = paths(T, S, 0.5, T);
+      numbers.ratios[2 * S + 4] = NaN;
+      numbers.ratios[8] = -5000;
+      const { energies, ratios } = numbers;
+      const increments = Float64Array.from(ratios, (r, q) => energies[q] - energies[q + S] + r);
+      const expected = reverseDivergence(increments, T, S);
+      const { device } = kernels;
+      const prepared = await kernels.prepare("reverse_divergence", lossConstants(S));
+      const row = 8 + S + 2;
+      const coefficients = device.buffer("coefficients", (2 * T + 1) * S);
+      const history = kernels.upload("history", new Float32Array(3 + row));
+      const [slopes, figures] = await device.run("reverse_divergence", [{
+        kernel: prepared.kernel,
+        job: Uint32Array.of(S, T, 1, 3, CARRY, 0).buffer,
+        buffers: kernels.withScratch(prepared, [
+          kernels.upload("results", Float32Array.of(...ratios, ...energies)),
+          kernels.upload("carry", new Float32Array(CARRY * S).fill(1)),
+          coefficients,
+          history,
+        ], 1),
+        groups: 1,
+      }], [{ buffer: coefficients, length: (2 * T + 1) * S }, {
+        buffer: history,
+        length: 3 + row,
+      }]);
+      close(slopes.subarray(0, S), expected.coefficients.subarray(0, S), `${T} x ${S}`);
+      assert.equal(slopes[2 * T * S + 4], 0, "a dead path");
+      const [loss, dropped] = [figures[3 + 8 + S], figures[3 + 3]];
+      assert.ok(Math.abs(loss - expected.loss) <= 1e-5 * (1 + 400 + Math.abs(expected.loss)));
+      assert.equal(dropped, expected.dropped);
+      assert.equal(figures[3 + 4], 0, "no loops were cut");
+    }
+  },
+);
 
 eachGpu("log_variance: one live path, or none, has no slope", async (kernels) => {
   const [T, S] = [4, 9];

@@ -75,7 +75,6 @@ Deno.test("what the webgpu backend cannot do is refused by name before anything 
     assert.equal((await selectBackend("auto", asked)).backend, "wasm");
   };
   await refused({ molecule: true }, /webgpu.*molecules.*--backend wasm/);
-  await refused({ julep: { diffusion: { kind: "pis" } } }, /webgpu.*"pis".*--backend wasm/);
 });
 
 Deno.test("auto leaves paths and chains to the cores, whatever GPU there is", async () => {

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
 import { WebGpuExecutor } from "../../src/backends/webgpu/executor.ts";
 import type { RunConfig } from "../../src/config/config.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { preset } from "../../src/config/presets.ts";
 import {
   initialiseJulep,
@@ -80,6 +81,14 @@ async function run(config: RunConfig, executor: Executor, batches: number[]) {
   return { reports, state: loop.state() };
 }
 
+/** Short steps: rounding must not grow along the path of an untrained control. */
+function comparator(method: "pis" | "dds"): RunConfig {
+  const config = loadConfig("dw4", ["julep.stepSize.initial=0.2"], method);
+  Object.assign(config.julep, { steps: 5, samples: 6, iterations: 10, warmup: 2 });
+  Object.assign(config.julep.network, { layers: 1, hidden: 8 });
+  return config;
+}
+
 const configs: [string, RunConfig][] = [
   ["dw4", small("dw4")],
   [
@@ -96,6 +105,8 @@ const configs: [string, RunConfig][] = [
     }),
   ],
   ["dw4, no network", small("dw4", ({ julep }) => julep.network.enabled = false)],
+  ["dw4, dds", comparator("dds")],
+  ["dw4, pis", comparator("pis")],
   ["lj13", small("lj13", ({ julep }) => Object.assign(julep, { steps: 6, samples: 9, tilt: 0 }))],
 ];
 

@@ -5,9 +5,11 @@ import type {
   GradientJob,
   PathResult,
   TrajectoryJob,
+  TrajectoryResult,
 } from "../../src/backends/backend.ts";
 import { ReferenceExecutor } from "../../src/backends/reference/executor.ts";
 import { WebGpuExecutor, type WebGpuOptions } from "../../src/backends/webgpu/executor.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { preset } from "../../src/config/presets.ts";
 import { uniformTimes } from "../../src/julep/schedule.ts";
 import { initialiseJulep } from "../../src/julep/train.ts";
@@ -89,6 +91,50 @@ gpuTest("trajectories and gradients are the same within any limits", async () =>
     assert.deepEqual(got.positions, first.positions);
   }
 });
+
+gpuTest(
+  "a comparator's paths and gradients in many pieces, within the default limits",
+  async () => {
+    const config = loadConfig("dw4", ["julep.stepSize.initial=0.2"], "pis");
+    Object.assign(config.julep.network, { layers: 1, hidden: 8 });
+    const system = createSystem(config.system);
+    const julep = initialiseJulep(system, config.julep, 4);
+    const random = new RandomStream(11, Stream.test, 0);
+    const setUp = {
+      system: config.system,
+      mint: initialiseMint(system, config.mint, 4),
+      julep: { ...julep, parameters: julep.parameters.map((p) => p + 0.01 * random.normal()) },
+    };
+    // Several batches, and a step's network in several dispatches.
+    const options = { defaultLimits: true, largestBinding: 12 * 1024, turns: 1000 };
+    const [steps, count] = [15, 14];
+    const job: TrajectoryJob = { ...path, count, times: uniformTimes(steps) };
+    const gradients: Float64Array[] = [];
+    let exact: TrajectoryResult | undefined;
+    for (const executor of [new ReferenceExecutor(), await WebGpuExecutor.create(options)]) {
+      await executor.prepare(setUp);
+      const paths = await executor.trajectories(job);
+      exact ??= paths;
+      exact.logWeights.forEach((W, s) => {
+        assert.ok(Math.abs(paths.logWeights[s] - W) <= 1e-3, `${paths.logWeights[s]}, ${W}`);
+      });
+      const gradient = await executor.trajectoryGradient({
+        ...job,
+        states: paths.states!,
+        forces: paths.forces!,
+        coefficients: Float64Array.from({ length: steps * count }, (_, q) => 1 + q % 3),
+        stepCoefficients: new Float64Array(steps * count),
+        windows: new Int32Array(2 * Math.ceil(count / 4)),
+        throughPath: true,
+      });
+      gradients.push(gradient.parameters);
+      executor.dispose();
+    }
+    const norm = Math.hypot(...gradients[0]);
+    const error = Math.hypot(...gradients[0].map((g, i) => g - gradients[1][i]));
+    assert.ok(norm > 1e-6 && error <= 5e-4 * norm, `${error} of ${norm}`);
+  },
+);
 
 gpuTest("annealing paths and chains are the same within any limits", async () => {
   const system = lennardJones(13);

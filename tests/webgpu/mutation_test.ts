@@ -29,6 +29,13 @@ const mutations: [string, string, string, string, string][] = [
     "* inverse / r,",
     "* -inverse / r,",
   ],
+  [
+    "controlled_diffusion",
+    "log-weights.*targetForce.*webgpu\\)",
+    "controlled_diffusion",
+    "fma(z - r",
+    "fma(r - z",
+  ],
   ["adam", "adam.*webgpu\\)", "adam", "p -= step", "p += step"],
   ["log_variance", "every.*webgpu\\)", "log_variance", "= 2.0 * weight", "= -2.0 * weight"],
   ["level_energy", "N = 13.*webgpu\\)", "soft_lennard_jones", "-12.0 * depth", "12.0 * depth"],

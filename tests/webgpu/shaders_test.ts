@@ -11,6 +11,7 @@ import {
   problemConstants,
   type Purpose,
 } from "../../src/backends/webgpu/constants.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { preset } from "../../src/config/presets.ts";
 import { initialiseJulep } from "../../src/julep/train.ts";
 import { initialiseMint } from "../../src/mint/start.ts";
@@ -47,9 +48,22 @@ function problems() {
   });
 }
 
+/** Constants of a comparator whose gradient goes through the path. */
+function comparator(purpose: Purpose): string {
+  const config = loadConfig("dw4", [], "pis");
+  const system = createSystem(config.system);
+  const mint = initialiseMint(system, config.mint, 1);
+  const julep = initialiseJulep(system, config.julep, 1);
+  const inputGradient = purpose === "gradient";
+  return problemConstants({ system, mint, julep, purpose, inputGradient }).text;
+}
+
 /** Kernels of other problems than those. */
 const special: Record<string, () => string> = {
   log_variance: () => lossConstants(100).text,
+  reverse_divergence: () => lossConstants(100).text,
+  controlled_diffusion: () => comparator("trajectories"),
+  controlled_diffusion_gradient: () => comparator("gradient"),
   gradient_norm: () => normConstants(100).text,
   molecule_energies: () => packMoleculeTables(forceField("aldp"), "obc2").constants.text,
 };

@@ -34,6 +34,8 @@ export interface ConstantsInput {
   readonly purpose: Purpose;
   /** "path" only. */
   readonly path?: PathShape;
+  /** "gradient" only: gradients by the positions too. */
+  readonly inputGradient?: boolean;
   /** Table of a pair drift; that of `julep` by default. */
   readonly drift?: { readonly cells: number; readonly width: number } | null;
 }
@@ -76,7 +78,15 @@ function threadsFor(particles: number, network: boolean): number {
 }
 
 export function problemConstants(
-  { system, mint, julep, purpose, path, drift = julep?.pairDrift ?? null }: ConstantsInput,
+  {
+    system,
+    mint,
+    julep,
+    purpose,
+    path,
+    inputGradient = false,
+    drift = julep?.pairDrift ?? null,
+  }: ConstantsInput,
 ): ProblemConstants {
   const { particles: N, dimension: n, pairKernel } = system;
   const size = N * n;
@@ -115,6 +125,8 @@ export function problemConstants(
     GAUGE: julep?.gauge === "anchor" ? 0 : 1,
     FLOW_CELLS: path?.flow?.cells ?? 1,
     LOW: 0,
+    // One stands in where there is none, as above.
+    INPUT_EDGES: inputGradient ? TE : 1,
     ...network.offsets,
   };
   const regions = new Map<string, number>();
@@ -141,6 +153,7 @@ export function problemConstants(
     if (gradient) {
       for (const name of ["OUTPUT", "ADJOINT"]) place(name, outputs);
       for (const name of ["RESIDUAL", "AFTER"]) place(name, size);
+      for (const name of ["LAMBDA", "SHIFTED", "BEFORE"]) place(name, inputGradient ? size : 0);
     } else {
       for (const name of ["MOVE", "BACK", "NOISE"]) place(name, size);
     }
@@ -163,6 +176,8 @@ export function problemConstants(
   const pair = [...pairKernel.parameters, 0, 0, 0, 0].slice(0, 4);
   const switches: Record<string, boolean> = {
     TAPE: gradient,
+    INPUT_GRADIENT: inputGradient,
+    TARGET_FORCE: julep?.diffusion?.targetForce ?? false,
     NETWORK: Boolean(julep?.network),
     MATRIX: shape.channels > 0,
     OWN_LEVELS: Boolean(julep?.path),
@@ -196,7 +211,7 @@ export function problemConstants(
     `const PAIR: vec4<f32> = vec4<f32>(${pair.map(float).join(", ")});`,
   ].join("\n");
   // Two tiles of vec4, edge tables, partial sums and means.
-  const tiles = purpose === "path" ? 0 : 2 * 4 * TE * H + 20 * TE;
+  const tiles = purpose === "path" ? 0 : 2 * 4 * TE * H + 20 * TE + 8 * numbers.INPUT_EDGES;
   const tileBytes = tiles + 4 * threads + 48;
   return { text, threads, workSize, tileBytes, outputs, network };
 }
@@ -204,7 +219,7 @@ export function problemConstants(
 /** Constants of kernels that know nothing but their number of threads. */
 export const plainConstants = "const W: u32 = 64u;";
 
-/** Constants of log_variance (a workgroup's scratch: two numbers of every sample). */
+/** Constants of log_variance and reverse_divergence (a workgroup's scratch: two numbers of every sample). */
 export function lossConstants(samples: number): Constants {
   const threads = Math.min(256, Math.max(64, 2 ** Math.ceil(Math.log2(samples))));
   return vectorConstants(threads, { VALUE: samples, WEIGHT: samples });

@@ -225,6 +225,7 @@ export class WebGpuExecutor implements Executor {
     // −log q of the end at t = 0, which the trajectory evaluates in any case.
     const logDensity = new Float64Array(count);
     const increments = new Float64Array(job.keep ? T * count : 0);
+    const lastEnergies = new Float64Array(count);
     const store = ++this.#stores;
     const batches: KeptBatch[] = [];
     const most = transport.largestBatch(T, job.keep);
@@ -254,6 +255,7 @@ export class WebGpuExecutor implements Executor {
         }
         alive[s] = finite ? 1 : 0;
         logDensity[from + s] = -run.energies[s];
+        lastEnergies[from + s] = run.energies[T * n + s];
       }
       if (job.keep) batches.push({ buffer, count: n, alive });
     }
@@ -273,6 +275,12 @@ export class WebGpuExecutor implements Executor {
       ),
     };
     if (!job.keep) return result;
+    if (parts.transport.diffusion) {
+      // A comparator's paths may end where U is large: the loss takes it in float64 too.
+      for (let s = 0; s < count; s++) {
+        increments[(T - 1) * count + s] += lastEnergies[s] - result.energies[s];
+      }
+    }
     this.#remember(store, { seed: job.seed, first: job.first, count, batches });
     return {
       ...result,
@@ -308,6 +316,7 @@ export class WebGpuExecutor implements Executor {
           columns(job.stepCoefficients),
           job.windows.subarray(2 * from / LANES),
           stepGradient,
+          job.throughPath ?? false,
         );
         gradient.forEach((g, i) => parameters[i] += g);
         from += batch.count;

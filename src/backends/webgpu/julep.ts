@@ -1,10 +1,9 @@
 /**
- * Host side of shaders/julep.wgsl and julep_gradient.wgsl: whole trajectories in one submission, and
- * the gradient of the loss along trajectories that stayed on the device.
+ * Host side of shaders/julep.wgsl and julep_gradient.wgsl, and of the comparators' kernels in their place:
+ * whole trajectories in one submission, and the gradient along trajectories that stayed on the device.
  */
 import { packEgnn } from "./egnn.ts";
-import { type GpuTransport, itemsOf, JulepRecorder } from "./julep_record.ts";
-import { schedule } from "./julep_schedule.ts";
+import { type GpuTransport, JulepRecorder } from "./julep_record.ts";
 import type { GpuKernels } from "./kernels.ts";
 import { packPrior } from "./mint_prior.ts";
 
@@ -25,7 +24,7 @@ export interface TrajectoryOutput {
   /** (count, N·n). */
   readonly end: Float32Array;
   /** log k⁻ − log k⁺ of every step, (T, count). */
-  readonly ratios: Float32Array;
+  readonly ratios: Float64Array;
   /** U_t of every state, (T + 1, count). */
   readonly energies: Float32Array;
 }
@@ -62,7 +61,8 @@ export class GpuJulep {
     const { start, times, forward, key, first, count, keepAs } = input;
     const kernels = this.#kernels;
     const { device } = kernels;
-    const { size, carryLength, transport } = this.#recorder;
+    const { size, form } = this.#recorder;
+    const { carryLength } = form;
     const T = times.length - 1;
     const carry = kernels.upload("carry", this.#recorder.carryOf(start, count));
     const results = device.buffer("results", (2 * T + 1) * count);
@@ -71,7 +71,7 @@ export class GpuJulep {
       {
         parameters: device.buffer("parameters", 4),
         prior: device.buffer("prior", 4),
-        schedule: kernels.upload("schedule", schedule(transport.julep, times)),
+        schedule: kernels.upload("schedule", form.schedule(times)),
         carry,
         results,
         kept: keepAs
@@ -81,7 +81,7 @@ export class GpuJulep {
     );
     const direction = forward ? "forward" : "backward";
     const [ends, numbers] = await device.run(
-      this.#recorder.label(`julep (${direction} trajectories)`, count, T),
+      this.#recorder.label(`${form.trajectories} (${direction} trajectories)`, count, T),
       dispatches,
       [
         { buffer: carry, length: count * carryLength },
@@ -90,12 +90,18 @@ export class GpuJulep {
     );
     const end = new Float32Array(count * size);
     for (let s = 0; s < count; s++) {
-      if (ends[(s + 1) * carryLength - 1] !== 1) throw this.#recorder.cutShort("julep", count, T);
+      if (ends[(s + 1) * carryLength - 1] !== 1) {
+        throw this.#recorder.cutShort(form.trajectories, count, T);
+      }
       end.set(ends.subarray(s * carryLength, s * carryLength + size), s * size);
     }
+    const constants = form.constants(times);
     return {
       end,
-      ratios: numbers.subarray(0, T * count),
+      ratios: Float64Array.from(
+        numbers.subarray(0, T * count),
+        (ratio, q) => ratio + (constants?.[Math.floor(q / count)] ?? 0),
+      ),
       energies: numbers.subarray(T * count),
     };
   }
@@ -105,6 +111,7 @@ export class GpuJulep {
    *
    * @param coefficients (T, count), for the network; stepCoefficients alike, for ε
    * @param windows first step and number of steps for every block of LANES samples
+   * @param through a comparator's gradient through the path (GradientJob.throughPath)
    */
   async gradient(
     batch: KeptBatch,
@@ -113,17 +120,18 @@ export class GpuJulep {
     stepCoefficients: Float64Array,
     windows: Int32Array,
     stepGradient: Float64Array,
+    through: boolean,
   ): Promise<Float32Array> {
     const kernels = this.#kernels;
     const { device } = kernels;
     const { count, alive } = batch;
     const T = times.length - 1;
     const { julep } = this.#recorder.transport;
-    const { slotSize } = this.#recorder;
-    const items = itemsOf(windows, 0, count);
+    const { slotSize, form } = this.#recorder;
+    const items = form.items(windows, 0, count, T, through);
     const total = items.length / 3;
     if (total === 0) return new Float32Array(julep.parameters.length);
-    const { groups } = await this.#recorder.shares(total);
+    const { groups } = await this.#recorder.shares(total, T, through);
     const inputs = new Float32Array((2 * T + 1) * count + items.length);
     inputs.set(coefficients.map((c) => Number.isFinite(c) ? c : 0));
     inputs.set(stepCoefficients.map((c) => Number.isFinite(c) ? c : 0), T * count);
@@ -133,10 +141,10 @@ export class GpuJulep {
     const sums = device.buffer("sums", slotSize);
     const rates = device.buffer("rates", 2 * T * count + groups);
     const dispatches = await this.#recorder.gradient(
-      { count, column: 0, row: count, steps: T, firstItem: 0, items: total },
+      { count, column: 0, row: count, steps: T, firstItem: 0, items: total, through },
       {
         parameters: device.buffer("parameters", 4),
-        schedule: kernels.upload("schedule", schedule(julep, times)),
+        schedule: kernels.upload("schedule", form.schedule(times)),
         kept: device.buffer(batch.buffer, 4),
         coefficients: kernels.upload("coefficients", inputs),
         slots,
@@ -145,12 +153,12 @@ export class GpuJulep {
     );
     dispatches.push(await kernels.reduction(slots, groups, slotSize, sums));
     const [gradient, byStep] = await device.run(
-      this.#recorder.label("julep_gradient", count, T),
+      this.#recorder.label(form.gradient, count, T),
       [{ clear: slots }, { clear: rates }, ...dispatches],
       [{ buffer: sums, length: slotSize }, { buffer: rates, length: 2 * T * count + groups }],
     );
     if (byStep.subarray(2 * T * count).some((cut) => cut !== 0)) {
-      throw this.#recorder.cutShort("julep_gradient", count, T);
+      throw this.#recorder.cutShort(form.gradient, count, T);
     }
     for (let q = 0; q < T * count; q++) {
       stepGradient[Math.floor(q / count)] += byStep[q] + byStep[T * count + q];

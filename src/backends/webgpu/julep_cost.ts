@@ -1,4 +1,4 @@
-/** What a state costs, so that dispatches of shaders/julep*.wgsl stay within what devices bear. */
+/** What a state costs, so that dispatches of shaders/julep*.wgsl and controlled_diffusion*.wgsl stay within what devices bear. */
 import type { GpuTransport } from "./julep_record.ts";
 import { tileEdges } from "./constants.ts";
 import { EGNN_SHAPE_WITHOUT_NETWORK } from "./egnn.ts";
@@ -20,16 +20,23 @@ export interface Turns {
   readonly layers: number;
 }
 
-/** Of one pass over the network with W threads: forward, or backward. */
+/**
+ * Of one pass over the network with W threads: forward, or backward.
+ *
+ * @param through a comparator's gradient through the path
+ */
 export function turnsOf(
   { system, mint, julep }: GpuTransport,
   W: number,
   backward: boolean,
+  through = false,
 ): Turns {
   const { particles: N } = system;
   const times = (items: number) => Math.ceil(items / W);
   const prior = backward ? 0 : priorTurns(mint, W);
-  const base = prior + 8 * N * times(N) + 400;
+  // The force of a comparator: of its control, or on both sides of a difference.
+  const forces = (julep.diffusion?.proximalSteps ?? 0) * (!backward ? 1 : through ? 2 : 0);
+  const base = prior + 8 * N * times(N) + 400 + forces * (N * times(N) + 2 * N + W / 8 + 40);
   const { layers, hidden: H } = julep.network ?? EGNN_SHAPE_WITHOUT_NETWORK;
   const TE = tileEdges(N, H);
   const tiles = Math.ceil(N * (N - 1) / TE);
@@ -42,6 +49,7 @@ export function turnsOf(
   let layer = 5 * dense;
   if (backward) {
     tile = 2 * product + times(H * H) * (TE / 4 + 2) + times(2 * H) * (2 * TE + 4) + 12;
+    if (through) tile += times(TE) * (2 * H + 12) + times(N * system.dimension) * (TE + 1);
     layer = 12 * dense + 5 * times(H * H) * (N / 4 + 3) + 3 * times(H) * N;
   }
   return { base: 1.4 * base, layer: 1.4 * layer, tile: 1.4 * tile, ticks, layers };
@@ -64,6 +72,7 @@ export function costOfState({ system, julep }: GpuTransport): number {
   const N = system.particles;
   const net = julep.network;
   const edges = N * (N - 1);
-  if (!net) return 30 * edges + 1000;
-  return 30 * edges + 2 * net.layers * net.hidden ** 2 * (edges + 6 * N);
+  const forces = 30 * edges * (julep.diffusion?.proximalSteps ?? 1);
+  if (!net) return forces + 1000;
+  return forces + 2 * net.layers * net.hidden ** 2 * (edges + 6 * N);
 }

@@ -1,6 +1,6 @@
 /**
- * Records shaders/julep.wgsl and julep_gradient.wgsl: the dispatches of trajectories and of the gradient
- * along them, for arrays that are on the device already.
+ * Records shaders/julep.wgsl and julep_gradient.wgsl, or the comparators' kernels in their place: the
+ * dispatches of trajectories and of the gradient along them, for arrays that are on the device already.
  */
 import type { JulepModel } from "../../julep/model.ts";
 import type { MintModel } from "../../mint/model.ts";
@@ -17,6 +17,7 @@ import {
   WORK_OF_A_DISPATCH,
 } from "./julep_cost.ts";
 import type { GpuKernels } from "./kernels.ts";
+import { type TransportForm, transportForm } from "./transport_form.ts";
 
 /** What trajectories need of a problem, ready for the device. */
 export interface GpuTransport {
@@ -41,7 +42,7 @@ export interface TrajectoryPlan extends Columns {
   readonly keep: boolean;
 }
 
-/** Bindings 1 to 6 of julep.wgsl. */
+/** Bindings 1 to 6 of julep.wgsl and controlled_diffusion.wgsl. */
 export interface TrajectoryBuffers {
   readonly parameters: GPUBuffer;
   readonly prior: GPUBuffer;
@@ -56,9 +57,11 @@ export interface GradientPlan extends Columns {
   /** Items firstItem ... firstItem + items − 1 of the list behind the coefficients. */
   readonly firstItem: number;
   readonly items: number;
+  /** The comparators: the gradient goes through the path. */
+  readonly through: boolean;
 }
 
-/** Bindings 1 to 6 of julep_gradient.wgsl. */
+/** Bindings 1 to 6 of julep_gradient.wgsl and controlled_diffusion_gradient.wgsl. */
 export interface GradientBuffers {
   readonly parameters: GPUBuffer;
   readonly schedule: GPUBuffer;
@@ -77,28 +80,25 @@ export interface Shares {
 export class JulepRecorder {
   readonly kernels: GpuKernels;
   readonly transport: GpuTransport;
+  readonly form: TransportForm;
   /** Coordinates of a sample. */
   readonly size: number;
-  /** Numbers of a sample in `carry`: state, move, |z|², whether loops ran. */
-  readonly carryLength: number;
   /** Numbers of a workgroup's slot of the gradient. */
   readonly slotSize: number;
 
   constructor(kernels: GpuKernels, transport: GpuTransport) {
     this.kernels = kernels;
     this.transport = transport;
+    this.form = transportForm(transport);
     this.size = transport.system.particles * transport.system.dimension;
-    this.carryLength = 2 * this.size + 2;
     this.slotSize = Math.max(transport.julep.parameters.length, 1);
   }
 
   /** The kernel, and how its work is cut into dispatches. */
-  async #prepare(name: "julep" | "julep_gradient") {
-    const backward = name === "julep_gradient";
-    const purpose = backward ? "gradient" : "trajectories";
-    const constants = problemConstants({ ...this.transport, purpose });
-    const passes = [false, true].slice(0, backward ? 2 : 1)
-      .map((back) => turnsOf(this.transport, constants.threads, back));
+  async #prepare(purpose: "trajectories" | "gradient", through = false) {
+    const constants = problemConstants({ ...this.transport, purpose, inputGradient: through });
+    const passes = [false, true].slice(0, purpose === "gradient" ? 2 : 1)
+      .map((back) => turnsOf(this.transport, constants.threads, back, through));
     const { ticks } = passes[0];
     const most = this.kernels.device.turns;
     const turns = passes.reduce((sum, pass) => sum + turnsOfPass(pass), 0);
@@ -113,7 +113,11 @@ export class JulepRecorder {
         }
       });
     }
-    const prepared = await this.kernels.prepare(name, constants, slices.length > 1);
+    const prepared = await this.kernels.prepare(
+      this.form[purpose],
+      constants,
+      slices.length > 1,
+    );
     return { prepared, slices, statesInTurns: Math.max(1, Math.floor(most / turns)) };
   }
 
@@ -134,7 +138,7 @@ export class JulepRecorder {
   /** Samples that one batch can have, a multiple of LANES: no binding may grow beyond the limit. */
   largestBatch(steps: number, keep: boolean): number {
     const perSample = Math.max(
-      this.carryLength,
+      this.form.carryLength,
       2 * steps + 1,
       keep ? 2 * (steps + 1) * this.size : 0,
     );
@@ -144,7 +148,7 @@ export class JulepRecorder {
 
   /** Start of `carry` for samples at `start` (count, N·n). */
   carryOf(start: Float32Array, count: number): Float32Array<ArrayBuffer> {
-    const { size, carryLength } = this;
+    const { size, form: { carryLength } } = this;
     const out = new Float32Array(count * carryLength);
     for (let s = 0; s < count; s++) {
       out.set(start.subarray(s * size, (s + 1) * size), s * carryLength);
@@ -156,7 +160,7 @@ export class JulepRecorder {
   async trajectories(plan: TrajectoryPlan, buffers: TrajectoryBuffers): Promise<Dispatch[]> {
     const { count, column, row, steps: T, forward, key, first, keep } = plan;
     const { kernels } = this;
-    const { prepared, slices, statesInTurns } = await this.#prepare("julep");
+    const { prepared, slices, statesInTurns } = await this.#prepare("trajectories");
     const most = Math.min(count, kernels.groupsAtOnce(prepared));
     const bound = kernels.withScratch(prepared, [
       buffers.parameters,
@@ -167,10 +171,11 @@ export class JulepRecorder {
       buffers.kept,
     ], most);
     const visits = statesInTime(costOfState(this.transport) * most, statesInTurns);
+    const all = this.form.visits(T);
     const dispatches: Dispatch[] = [];
     for (let offset = 0; offset < count; offset += most) {
       const groups = Math.min(most, count - offset);
-      for (let from = 0; from <= T; from += visits) {
+      for (let from = 0; from < all; from += visits) {
         for (const [tickFrom, tickTo] of slices) {
           const job = Uint32Array.of(
             first + offset,
@@ -178,7 +183,7 @@ export class JulepRecorder {
             offset,
             T,
             from,
-            Math.min(from + visits, T + 1),
+            Math.min(from + visits, all),
             forward ? 1 : 0,
             keep ? 1 : 0,
             key[0],
@@ -198,24 +203,25 @@ export class JulepRecorder {
   }
 
   /** How many workgroups share `items`. */
-  async shares(items: number): Promise<Shares> {
+  async shares(items: number, T: number, through: boolean): Promise<Shares> {
     const { kernels } = this;
-    const { prepared } = await this.#prepare("julep_gradient");
+    const { prepared } = await this.#prepare("gradient", through);
     const most = Math.min(
       kernels.slotCount(items, this.slotSize),
       kernels.groupsAtOnce(prepared),
     );
-    const perGroup = Math.ceil(items / most);
+    const together = this.form.together(T, through);
+    const perGroup = Math.ceil(items / most / together) * together;
     return { perGroup, groups: Math.ceil(items / perGroup) };
   }
 
   /** The gradient along kept trajectories, added to the workgroups' slots and to `rates`. */
   async gradient(plan: GradientPlan, buffers: GradientBuffers): Promise<Dispatch[]> {
-    const { count, column, row, steps: T, firstItem, items } = plan;
+    const { count, column, row, steps: T, firstItem, items, through } = plan;
     if (items === 0) return [];
     const { kernels } = this;
-    const { prepared, slices, statesInTurns } = await this.#prepare("julep_gradient");
-    const { groups, perGroup } = await this.shares(items);
+    const { prepared, slices, statesInTurns } = await this.#prepare("gradient", through);
+    const { groups, perGroup } = await this.shares(items, T, through);
     const bound = kernels.withScratch(prepared, [
       buffers.parameters,
       buffers.schedule,
@@ -223,6 +229,9 @@ export class JulepRecorder {
       buffers.coefficients,
       buffers.slots,
       buffers.rates,
+      ...(this.transport.julep.diffusion
+        ? [kernels.device.buffer("adjoints", through ? groups * this.size : 4)]
+        : []),
     ], groups);
     const atOnce = statesInTime(4 * costOfState(this.transport) * groups, statesInTurns);
     const dispatches: Dispatch[] = [];
@@ -253,18 +262,4 @@ export class JulepRecorder {
 /** States of one dispatch: as many as turns of loops allow, and no more than a driver waits for. */
 function statesInTime(operations: number, statesInTurns: number): number {
   return Math.max(1, Math.min(statesInTurns, Math.floor(WORK_OF_A_DISPATCH / operations)));
-}
-
-/** Sample, state, and which kernels act there, for every state inside the samples' windows. */
-export function itemsOf(windows: Int32Array, column: number, count: number): number[] {
-  const items: number[] = [];
-  for (let s = 0; s < count; s++) {
-    const block = Math.floor((column + s) / LANES);
-    const first = windows[2 * block];
-    const last = first + windows[2 * block + 1];
-    for (let j = first; j <= last; j++) {
-      items.push(column + s, j, (j < last ? 1 : 0) + (j > first ? 2 : 0));
-    }
-  }
-  return items;
 }

@@ -7,7 +7,6 @@ export interface Asked {
   /** Annealing paths or chains: "auto" leaves them to the cores, whose share of a level is microseconds. */
   readonly withoutNetwork?: boolean;
   readonly julep?: {
-    readonly diffusion?: { readonly kind: string };
     /** Of a model. */
     readonly pairFlow?: unknown;
     /** Of a configuration. */
@@ -18,7 +17,6 @@ export interface Asked {
 /** Completes "the webgpu backend ..."; null where everything is there. */
 export function missingOnGpu({ molecule, julep }: Asked): string | null {
   if (molecule) return "has kernels for the energies of molecules, none for sampling them";
-  if (julep?.diffusion) return `has no kernel for the comparator "${julep.diffusion.kind}"`;
   const path = julep?.path ?? {};
   if (julep?.pairFlow || ("flow" in path && path.flow === "exact")) {
     return "has no kernel for Julep with an exact pair flow (julep.path.flow)";

@@ -3,7 +3,8 @@
  * the iterations of a job are recorded together, with one read-back of their figures at the end. The
  * reference is JulepTraining.step (src/julep/train.ts) on the float64 backend.
  *
- * An iteration: step_sizes → julep → log_variance → julep_gradient → reduce → gradient_norm → adam.
+ * An iteration: step_sizes → julep → log_variance → julep_gradient → reduce → gradient_norm → adam. The
+ * comparators have their own kernels and no step_sizes; PIS has reverse_divergence for its loss.
  */
 import { stepKnots } from "../../julep/schedule.ts";
 import { Stream, streamKey } from "../../math/random.ts";
@@ -11,8 +12,7 @@ import type { TrainJob, TrainResult } from "../train_job.ts";
 import { lossConstants, normConstants, plainConstants } from "./constants.ts";
 import type { Command, Copy } from "./device.ts";
 import { packEgnn, transposedPlaces } from "./egnn.ts";
-import { type GpuTransport, itemsOf, JulepRecorder } from "./julep_record.ts";
-import { schedule, scheduleLength } from "./julep_schedule.ts";
+import { type GpuTransport, JulepRecorder } from "./julep_record.ts";
 import type { GpuKernels } from "./kernels.ts";
 import { packPrior } from "./mint_prior.ts";
 
@@ -139,7 +139,7 @@ export class GpuTraining {
   /** All buffers of a job: made before anything is recorded, because one that grows is another one. */
   #buffers(job: TrainJob): TrainingBuffers {
     const { device } = this.#kernels;
-    const { size, carryLength, slotSize, transport: { julep } } = this.#recorder;
+    const { size, form, slotSize, transport: { julep } } = this.#recorder;
     const { count: S } = job;
     const T = this.#steps(job);
     const items = S * (T + 1);
@@ -149,9 +149,9 @@ export class GpuTraining {
       packed: device.buffer("training parameters", 2 * julep.parameters.length),
       places: device.buffer("training places", julep.parameters.length),
       corrections: device.buffer("training corrections", job.corrections.length),
-      schedule: device.buffer("training schedule", scheduleLength(julep, T) + 2 * T),
+      schedule: device.buffer("training schedule", form.scheduleLength(T) + 2 * T),
       prior: device.buffer("prior", 4),
-      carry: device.buffer("training carry", S * carryLength),
+      carry: device.buffer("training carry", S * form.carryLength),
       results: device.buffer("training results", (2 * T + 1) * S),
       kept: this.#batches(job, T).map(({ count }, b) =>
         device.buffer(`training kept ${b}`, 2 * (T + 1) * count * size)
@@ -179,6 +179,11 @@ export class GpuTraining {
     }
   }
 
+  /** The gradient goes through the path. */
+  get #through(): boolean {
+    return this.#recorder.transport.julep.diffusion?.kind === "pis";
+  }
+
   #times({ times, iterations }: TrainJob, k: number): Float64Array {
     const T1 = times.length / iterations;
     return times.subarray(k * T1, (k + 1) * T1);
@@ -190,7 +195,7 @@ export class GpuTraining {
     opens: boolean,
     starts: (first: number, count: number) => Float32Array,
   ): Iteration {
-    const { julep } = this.#recorder.transport;
+    const { form, transport: { julep } } = this.#recorder;
     const T = this.#steps(job);
     const times = this.#times(job, k);
     const before = k > 0 && !opens ? this.#times(job, k - 1) : null;
@@ -201,8 +206,10 @@ export class GpuTraining {
       carry: this.#recorder.carryOf(starts(job.first + k * job.stride, job.count), job.count),
       schedule: before?.every((t, i) => t === times[i])
         ? null
-        : joined(schedule(julep, times), stepKnots(julep.logStepSize.length, times)),
-      items: this.#batches(job, T).map(({ column, count }) => itemsOf(windows, column, count)),
+        : joined(form.schedule(times), stepKnots(julep.logStepSize.length, times)),
+      items: this.#batches(job, T).map(({ column, count }) =>
+        form.items(windows, column, count, T, this.#through)
+      ),
     };
   }
 
@@ -244,20 +251,22 @@ export class GpuTraining {
   ): Promise<Command[]> {
     const kernels = this.#kernels;
     const recorder = this.#recorder;
-    const { julep } = recorder.transport;
+    const { form, transport: { julep } } = recorder;
     const P = julep.parameters.length;
     const K = julep.logStepSize.length;
     const S = job.count;
     const T = this.#steps(job);
     const row = k * this.#row(job);
-    const grid = scheduleLength(julep, T);
+    const grid = form.scheduleLength(T);
     const commands: Command[] = [];
-    commands.push({
-      kernel: await kernels.device.kernel("step_sizes", plainConstants, "buffer"),
-      job: Uint32Array.of(T, P, grid).buffer,
-      buffers: [buffers.state, buffers.schedule],
-      groups: Math.ceil(T / 64),
-    });
+    if (!julep.diffusion) {
+      commands.push({
+        kernel: await kernels.device.kernel("step_sizes", plainConstants, "buffer"),
+        job: Uint32Array.of(T, P, grid).buffer,
+        buffers: [buffers.state, buffers.schedule],
+        groups: Math.ceil(T / 64),
+      });
+    }
     const batches = this.#batches(job, T);
     for (const [b, { column, count }] of batches.entries()) {
       commands.push(
@@ -278,7 +287,8 @@ export class GpuTraining {
     let slots = 0;
     for (const [b, { column, count }] of batches.entries()) {
       const total = items[b].length / 3;
-      const plan = { count, column, row: S, steps: T, firstItem, items: total };
+      const through = this.#through;
+      const plan = { count, column, row: S, steps: T, firstItem, items: total, through };
       commands.push(
         ...await recorder.gradient(plan, {
           ...buffers,
@@ -286,7 +296,7 @@ export class GpuTraining {
           kept: buffers.kept[b],
         }),
       );
-      if (total > 0) slots = Math.max(slots, (await recorder.shares(total)).groups);
+      if (total > 0) slots = Math.max(slots, (await recorder.shares(total, T, through)).groups);
       firstItem += total;
     }
     if (P > 0) commands.push(await kernels.reduction(buffers.slots, slots, P, buffers.gradient));
@@ -331,13 +341,18 @@ export class GpuTraining {
     buffers: TrainingBuffers,
   ): Promise<Command> {
     const kernels = this.#kernels;
-    const loss = await kernels.prepare("log_variance", lossConstants(job.count));
+    const { carryLength } = this.#recorder.form;
+    const name = this.#through ? "reverse_divergence" : "log_variance";
+    const loss = await kernels.prepare(name, lossConstants(job.count));
     const lossJob = new ArrayBuffer(32);
     const integers = new Uint32Array(lossJob);
     integers.set([job.count, this.#steps(job), job.groups, row]);
-    integers[6] = this.#recorder.carryLength;
-    new Float32Array(lossJob).set([job.tilt, job.scale], 4);
-    const groups = job.groups + 1;
+    if (this.#through) integers[4] = carryLength;
+    else {
+      integers[6] = carryLength;
+      new Float32Array(lossJob).set([job.tilt, job.scale], 4);
+    }
+    const groups = this.#through ? 1 : job.groups + 1;
     return {
       kernel: loss.kernel,
       job: lossJob,
@@ -364,16 +379,22 @@ export class GpuTraining {
     for (let k = 0; k < iterations; k++) {
       const own = history.subarray(k * row, (k + 1) * row);
       const T = this.#steps(job);
-      if (own[4] !== 0) throw this.#recorder.cutShort("julep", count, T);
-      if (own[5] !== 0) throw this.#recorder.cutShort("julep_gradient", count, T);
+      const { form } = this.#recorder;
+      if (own[4] !== 0) throw this.#recorder.cutShort(form.trajectories, count, T);
+      if (own[5] !== 0) throw this.#recorder.cutShort(form.gradient, count, T);
+      const constant = form.constants(this.#times(job, k))?.reduce((sum, c) => sum + c, 0) ?? 0;
       result.gradientNorms[k] = own[0];
       result.updated[k] = own[2];
       result.dropped[k] = own[3];
       own.subarray(FIGURES, FIGURES + count).forEach((W, s) => {
-        result.logWeights[k * count + s] = Number.isFinite(W) ? W : -Infinity;
+        result.logWeights[k * count + s] = Number.isFinite(W)
+          ? W + constant + form.normaliser
+          : -Infinity;
       });
       const variances = own.subarray(FIGURES + count, FIGURES + count + groups);
       result.losses[k] = variances.reduce((sum, variance) => sum + variance, 0);
+      // Mean −W in place of a variance: it has the steps' constants.
+      if (this.#through && result.dropped[k] < count) result.losses[k] -= constant;
     }
     return result;
   }
