@@ -1,9 +1,13 @@
 /**
  * Julep in whitened internal coordinates of a molecule: z = L y, L the Cholesky factor of the prior's
- * local covariance, and the kernels of reference/julep.ts in y without the matrix exponential,
+ * local covariance, and the kernels of reference/julep.ts in y,
  *
- *   k⁺(y'|y) = N(y + h( b + c + φF), 2h),  k⁻(y|y') = N(y' + h(−b + c + φF), 2h),
+ *   k⁺(y'|y) = N(y + D⁺, 2h),   D⁺ = (e^{+hA} − 1) w  + h( b + c + φF)  at (y,  t)
+ *   k⁻(y|y') = N(y' + D⁻, 2h),  D⁻ = (e^{−hA} − 1) w' + h(−b + c + φF)  at (y', t')
  *   F = −Lᵀ∇U_t, U_t = (1 − t)(−log q) + t V, h = εΔ, φ = 2/(1 + √(1 − 2h)).
+ *
+ * w = L⁻¹δ(z) is y from a centre, made periodic (julep/whitened.ts). Both covariances are 2h, so no
+ * determinant of e^{hA} enters the weight: what A expands or contracts is in the means alone.
  *
  * With the factor φ the step is reversible for N(0, 1), which whitened coordinates nearly are: it is
  * the Ornstein-Uhlenbeck process after the time −½ log(1 − 2h).
@@ -15,7 +19,12 @@
  */
 import type { JulepModel } from "../julep/model.ts";
 import { knotGradient, stepSizes } from "../julep/schedule.ts";
-import { WhitenedNetwork } from "../julep/whitened.ts";
+import {
+  displacement,
+  WhitenedNetwork,
+  type WhitenedOutput,
+  whitenedOutput,
+} from "../julep/whitened.ts";
 import { cholesky, invertLower } from "../math/linear.ts";
 import { normals, Stream, streamKey } from "../math/random.ts";
 import { PriorScore } from "../mint/molecule/score.ts";
@@ -28,6 +37,12 @@ import {
   type TrajectoryResult,
 } from "./backend.ts";
 import { finiteWeight, internalDraws, InternalEnds } from "./internal_paths.ts";
+import {
+  addExponentialAdjoint,
+  addExponentialDisplacement,
+  exponentialRate,
+  type LowRank,
+} from "./reference/matrix_exponential.ts";
 
 /** V (+∞ or NaN out of the domain) and ∂V/∂z at places (count, n). */
 export type InternalForces = (
@@ -63,8 +78,31 @@ export function forceFactor(h: number): { factor: number; slope: number } {
 interface Level {
   readonly energies: Float64Array;
   readonly force: Float64Array;
-  readonly b: Float64Array;
-  readonly c: Float64Array;
+  /** One for each sample; null without a network. */
+  readonly learned: readonly Learned[] | null;
+}
+
+/** The network at one state, and what its A acts on. */
+interface Learned {
+  readonly net: WhitenedOutput;
+  /** w = L⁻¹δ(z), (n). */
+  readonly w: Float64Array;
+}
+
+/** A as reference/matrix_exponential.ts takes it: n points on a line. */
+const lowRank = ({ s, h }: WhitenedOutput): LowRank => ({
+  h,
+  s,
+  particles: h.length / s.length,
+  dimension: 1,
+  channels: s.length,
+});
+
+/** The network's part of D⁺ (sign +1) or D⁻ (−1): h(±b + c) + (e^{±hA} − 1)w. */
+function learnedDrift({ net, w }: Learned, h: number, sign: number): Float64Array {
+  const out = net.b.map((b, k) => h * (sign * b + net.c[k]));
+  if (net.s.length) addExponentialDisplacement(lowRank(net), w, sign * h, out);
+  return out;
 }
 
 /** A prior's whitening and score with the backend's energies, for all jobs of one problem. */
@@ -110,7 +148,7 @@ export class InternalJulep {
     const z = this.#multiply(this.#lower, y);
     const energies = new Float64Array(count);
     const force = new Float64Array(y.length);
-    const [b, c] = [new Float64Array(y.length), new Float64Array(y.length)];
+    const learned: Learned[] = [];
     const target = t > 0 ? this.#forces(z) : null;
     const slope = new Float64Array(n);
     const { forceClip } = this.#julep;
@@ -135,16 +173,22 @@ export class InternalJulep {
       if (forceClip) {
         for (let k = 0; k < n; k++) f[k] /= Math.sqrt(1 + (f[k] / forceClip) ** 2);
       }
-      this.#drifts(own, t, b.subarray(at, at + n), c.subarray(at, at + n));
+      if (this.#network) learned.push(this.#learned(this.#network, own, t));
     }
-    return { energies, force, b, c };
+    return { energies, force, learned: this.#network && learned };
   }
 
-  #drifts(z: Float64Array, t: number, b: Float64Array, c: Float64Array): void {
-    if (!this.#network) return;
-    this.#network.forward(z, t, b, c);
-    if (!this.#julep.drift) b.fill(0);
-    if (!this.#julep.evenDrift) c.fill(0);
+  /** Outputs that are off are zero, and s is 1 where A = HHᵀ. */
+  #learned(network: WhitenedNetwork, z: Float64Array, t: number): Learned {
+    const net = whitenedOutput(network.shape);
+    network.forward(z, t, net);
+    const { drift, evenDrift, matrix } = this.#julep;
+    if (!drift) net.b.fill(0);
+    if (!evenDrift) net.c.fill(0);
+    if (matrix === "positive") net.s.fill(1);
+    const w = new Float64Array(this.#n);
+    if (net.s.length) displacement(network.shape, z, w);
+    return { net, w: this.#multiply(this.#inverse, w) };
   }
 
   trajectories(job: TrajectoryJob): TrajectoryResult {
@@ -166,6 +210,7 @@ export class InternalJulep {
     const states = job.keep ? new Float64Array((T + 1) * count * n) : null;
     const forces = job.keep ? new Float64Array((T + 1) * count * n) : null;
     const noise = new Float64Array(n);
+    const none = new Float64Array(n);
     let y = this.#multiply(this.#inverse, places);
     const from = forward ? 0 : T;
     let here = this.#level(y, times[from]);
@@ -180,14 +225,17 @@ export class InternalJulep {
       const h = eps[step] * (times[step + 1] - times[step]);
       const sigma = Math.sqrt(2 * h);
       const { factor } = forceFactor(h);
+      /** D± of a sample without the force's part; zero without a network. */
+      const drift = (level: Level, s: number, way: number) =>
+        level.learned ? learnedDrift(level.learned[s], h, way) : none;
       const moved = new Float64Array(y.length);
       const drawn = new Float64Array(count);
       for (let s = 0; s < count; s++) {
         normals(noise, key, first + s, step * Math.ceil(n / 2));
+        const learned = drift(here, s, sign);
         for (let a = 0; a < n; a++) {
           const at = s * n + a;
-          moved[at] = h * (sign * here.b[at] + here.c[at] + factor * here.force[at]) +
-            sigma * noise[a];
+          moved[at] = learned[a] + h * factor * here.force[at] + sigma * noise[a];
           drawn[s] += noise[a] * noise[a];
         }
       }
@@ -195,9 +243,10 @@ export class InternalJulep {
       const there = this.#level(arrived, times[next]);
       for (let s = 0; s < count; s++) {
         let returned = 0;
+        const learned = drift(there, s, -sign);
         for (let a = 0; a < n; a++) {
           const at = s * n + a;
-          const back = h * (-sign * there.b[at] + there.c[at] + factor * there.force[at]);
+          const back = learned[a] + h * factor * there.force[at];
           returned += ((moved[at] + back) / sigma) ** 2;
         }
         const ratio = 0.5 * sign * (drawn[s] - returned);
@@ -235,8 +284,7 @@ export class InternalJulep {
     const eps = stepSizes(this.#julep.logStepSize, times);
     const parameters = new Float64Array(this.#julep.parameters.length);
     const perStep = new Float64Array(times.length - 1);
-    const [b, c] = [new Float64Array(n), new Float64Array(n)];
-    const [byB, byC] = [new Float64Array(n), new Float64Array(n)];
+    const network = this.#network;
     const state = (j: number, s: number) =>
       states.subarray((j * count + s) * n, (j * count + s + 1) * n);
     for (let s = 0; s < count; s++) {
@@ -244,43 +292,70 @@ export class InternalJulep {
       const start = windows[2 * block];
       const last = start + windows[2 * block + 1];
       for (let j = start; j <= last; j++) {
-        const y = state(j, s);
         const force = forces.subarray((j * count + s) * n, (j * count + s + 1) * n);
-        this.#drifts(this.#multiply(this.#lower, Float64Array.from(y)), times[j], b, c);
-        byB.fill(0);
-        byC.fill(0);
+        const z = network && this.#multiply(this.#lower, Float64Array.from(state(j, s)));
+        const learned = network && this.#learned(network, z!, times[j]);
+        const adjoint = network && whitenedOutput(network.shape);
         /** k⁺ leaving state j (+1) or k⁻ arriving at it (−1). */
         const addKernel = (step: number, sign: 1 | -1) => {
-          const h = eps[step] * (times[step + 1] - times[step]);
-          const [before, after] = [state(step, s), state(step + 1, s)];
           const kappa = coefficients[step * count + s];
           const stepKappa = stepCoefficients[step * count + s];
           // A path that left the numbers has no coefficients, and 0·NaN is NaN.
           if (kappa === 0 && stepKappa === 0) return;
+          const h = eps[step] * (times[step + 1] - times[step]);
+          const [before, after] = [state(step, s), state(step + 1, s)];
           const { factor, slope } = forceFactor(h);
+          const d = learned ? learnedDrift(learned, h, sign) : new Float64Array(n);
+          // increment = |R⁺|²/(4h) − |R⁻|²/(4h).
+          const g = new Float64Array(n);
           let square = 0;
           let along = 0;
           for (let a = 0; a < n; a++) {
-            const learned = h * (sign * b[a] + c[a]);
-            const r = sign * (after[a] - before[a]) - learned - h * factor * force[a];
+            const r = sign * (after[a] - before[a]) - d[a] - h * factor * force[a];
             square += r * r;
-            // increment = |R⁺|²/(4h) − |R⁻|²/(4h).
-            const g = -sign * r / (2 * h);
-            along += g * (learned + slope * force[a]);
-            byB[a] += kappa * sign * h * g;
-            byC[a] += kappa * h * g;
+            g[a] = -sign * r / (2 * h);
+            along += g[a] * slope * force[a];
           }
+          if (learned && adjoint) along += addLearned(learned, d, g, h, sign, kappa, adjoint);
           perStep[step] += stepKappa * (along - sign * square / (4 * h));
         };
         if (j < last) addKernel(j, 1);
         if (j > start) addKernel(j - 1, -1);
-        if (!this.#network) continue;
-        if (!this.#julep.drift) byB.fill(0);
-        if (!this.#julep.evenDrift) byC.fill(0);
-        this.#network.backward(byB, byC, parameters);
+        if (!network || !adjoint) continue;
+        if (!this.#julep.drift) adjoint.b.fill(0);
+        if (!this.#julep.evenDrift) adjoint.c.fill(0);
+        if (this.#julep.matrix === "positive") adjoint.s.fill(0);
+        network.backward(adjoint, parameters);
       }
     }
     const knots = this.#julep.logStepSize.length;
     return { parameters, logStepSize: knotGradient(knots, times, perStep) };
   }
+}
+
+/**
+ * For g = ∂increment/∂d, d the `learnedDrift` of one kernel: adds κ ∂increment/∂outputs to `adjoint`
+ * and gives ∂increment/∂log h through d, ⟨g, h(±b + c) ± h A e^{±hA} w⟩.
+ */
+function addLearned(
+  { net, w }: Learned,
+  d: Float64Array,
+  g: Float64Array,
+  h: number,
+  sign: number,
+  kappa: number,
+  adjoint: WhitenedOutput,
+): number {
+  const linear = net.b.map((b, k) => h * (sign * b + net.c[k]));
+  let along = 0;
+  for (let a = 0; a < g.length; a++) {
+    along += g[a] * linear[a];
+    adjoint.b[a] += kappa * sign * h * g[a];
+    adjoint.c[a] += kappa * h * g[a];
+  }
+  if (net.s.length === 0) return along;
+  const by = g.map((v) => kappa * v);
+  addExponentialAdjoint(lowRank(net), w, sign * h, by, adjoint.h, adjoint.s);
+  const turned = w.map((v, a) => v + d[a] - linear[a]); // e^{±hA} w
+  return along + exponentialRate(lowRank(net), turned, sign * h, g);
 }

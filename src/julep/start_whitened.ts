@@ -1,4 +1,4 @@
-/** Julep in whitened internal coordinates of a molecule before training: b = c = 0. */
+/** Julep in whitened internal coordinates of a molecule before training: b = c = 0, A = 0. */
 import type { JulepConfig } from "../config/config.ts";
 import { softTorsions } from "../mint/molecule/torsions.ts";
 import { type InternalModel, InternalSampler } from "../path/internal_sampler.ts";
@@ -6,7 +6,7 @@ import type { Molecule } from "../systems/molecule/molecule.ts";
 import type { JulepModel } from "./model.ts";
 import { type FeatureKind, initialiseWhitened, type WhitenedShape } from "./whitened.ts";
 
-/** `julep.gauge`, `julep.path` and the matrix A have no meaning in these coordinates. */
+/** `julep.gauge` and `julep.path` have no meaning in these coordinates. */
 export function initialiseWhitenedJulep(
   molecule: Molecule,
   internal: InternalModel,
@@ -20,6 +20,7 @@ export function initialiseWhitenedJulep(
       layers: net.layers,
       hidden: net.hidden,
       outputScale: net.outputScale ?? 1,
+      ...(net.matrix === "none" ? {} : { channels: net.channels }),
     }
     : null;
   return {
@@ -29,7 +30,7 @@ export function initialiseWhitenedJulep(
     ...(whitened ? { whitened } : {}),
     drift: net.drift,
     evenDrift: net.evenDrift,
-    matrix: "none",
+    matrix: net.enabled ? net.matrix : "none",
     parameters: whitened ? initialiseWhitened(whitened, seed) : new Float64Array(0),
     logStepSize: new Float64Array(stepSize.knots).fill(Math.log(Number(stepSize.initial))),
   };

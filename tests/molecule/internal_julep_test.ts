@@ -9,7 +9,14 @@ import { methodOf } from "../../src/config/methods.ts";
 import type { JulepModel } from "../../src/julep/model.ts";
 import { knotGradient, stepSizes, uniformTimes } from "../../src/julep/schedule.ts";
 import { initialiseWhitenedJulep } from "../../src/julep/start_whitened.ts";
-import { initialiseWhitened, WhitenedNetwork, whitenedSize } from "../../src/julep/whitened.ts";
+import {
+  displacement,
+  initialiseWhitened,
+  WhitenedNetwork,
+  type WhitenedOutput,
+  whitenedOutput,
+  whitenedSize,
+} from "../../src/julep/whitened.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { PriorScore } from "../../src/mint/molecule/score.ts";
 import { InternalSampler } from "../../src/path/internal_sampler.ts";
@@ -32,8 +39,14 @@ const made = {
 const n = 60;
 
 /** Every parameter of the network off its start. */
-function julepOf(scale: number): JulepModel {
-  const julep = initialiseWhitenedJulep(molecule, made.torsion_grid, config.julep, 2);
+function julepOf(scale: number, matrix: JulepModel["matrix"] = "signed"): JulepModel {
+  const { network } = config.julep;
+  const julep = initialiseWhitenedJulep(
+    molecule,
+    made.torsion_grid,
+    { ...config.julep, network: { ...network, matrix } },
+    2,
+  );
   const random = new RandomStream(5, Stream.test, 0);
   return {
     ...julep,
@@ -174,7 +187,7 @@ Deno.test("the slope along a soft torsion is that of the field, its table smooth
   assert.ok(Math.abs(sum - difference) < 2e-3 * (1 + Math.abs(difference)), `${sum} ${difference}`);
 });
 
-Deno.test("whitened network: gradient against finite differences, b = c = 0 at first, periodic", () => {
+Deno.test("whitened network: gradient against finite differences, b = c = 0 and s = 0 at first, periodic", () => {
   const shape = {
     features: [
       { kind: "linear", centre: 0.1, scale: 0.02 },
@@ -185,24 +198,31 @@ Deno.test("whitened network: gradient against finite differences, b = c = 0 at f
     layers: 2,
     hidden: 8,
     outputScale: 1.7,
+    channels: 2,
   } as const;
   const start = initialiseWhitened(shape, 4);
   assert.equal(start.length, whitenedSize(shape));
   const z = Float64Array.of(0.13, -2.1, 0.4, 1.9);
-  const [b, c] = [new Float64Array(4), new Float64Array(4)];
-  new WhitenedNetwork(shape, start).forward(z, 0.3, b, c);
-  assert.ok([...b, ...c].every((v) => v === 0));
+  const out = whitenedOutput(shape);
+  new WhitenedNetwork(shape, start).forward(z, 0.3, out);
+  assert.ok([...out.b, ...out.c, ...out.s].every((v) => v === 0));
+  assert.ok(out.h.every((v) => v !== 0), "H and s both zero would never have a gradient");
   const random = new RandomStream(6, Stream.test, 0);
   const parameters = start.map((p) => p + 0.3 * random.normal());
-  const adjoint = [0, 1].map(() => Float64Array.from({ length: 4 }, () => random.normal()));
+  const adjoint = whitenedOutput(shape);
+  const names = ["b", "c", "s", "h"] as const;
+  for (const name of names) adjoint[name].forEach((_, k) => adjoint[name][k] = random.normal());
   const pairing = (values: Float64Array, place = z) => {
-    new WhitenedNetwork(shape, values).forward(place, 0.3, b, c);
-    return b.reduce((sum, v, k) => sum + v * adjoint[0][k] + c[k] * adjoint[1][k], 0);
+    new WhitenedNetwork(shape, values).forward(place, 0.3, out);
+    return names.reduce(
+      (sum, name) => sum + out[name].reduce((part, v, k) => part + v * adjoint[name][k], 0),
+      0,
+    );
   };
   const network = new WhitenedNetwork(shape, parameters);
-  network.forward(z, 0.3, b, c);
+  network.forward(z, 0.3, out);
   const gradient = new Float64Array(parameters.length);
-  network.backward(adjoint[0], adjoint[1], gradient);
+  network.backward(adjoint, gradient);
   const norm = Math.hypot(...gradient);
   parameters.forEach((_, k) => {
     const at = (step: number) => pairing(parameters.map((p, i) => i === k ? p + 1e-4 * step : p));
@@ -211,6 +231,13 @@ Deno.test("whitened network: gradient against finite differences, b = c = 0 at f
   });
   const turned = z.map((v, k) => k === 0 ? v : v + 2 * Math.PI * (k - 2.5 > 0 ? 1 : -2));
   assert.ok(Math.abs(pairing(parameters) - pairing(parameters, turned)) < 1e-10);
+  // What A acts on has the same periods, and near the centres is the distance from them.
+  const [here, there] = [new Float64Array(4), new Float64Array(4)];
+  displacement(shape, z, here);
+  displacement(shape, turned, there);
+  here.forEach((v, k) => assert.ok(Math.abs(v - there[k]) < 1e-12));
+  const expected = [0.03, 2 * Math.PI - 4.1, Math.sin(1.2) / 3, Math.sin(1.9)];
+  here.forEach((v, k) => assert.ok(Math.abs(v - expected[k]) < 1e-12, `${k}: ${v}`));
 });
 
 Deno.test("the step is reversible for N(0, 1)", () => {
@@ -225,9 +252,45 @@ Deno.test("the step is reversible for N(0, 1)", () => {
   }
 });
 
-Deno.test("gradient of the loss by network and ε against finite differences", () => {
+/** e^{τA} w from the definition, A = H diag(s) Hᵀ as a matrix. */
+function exponential({ s, h }: WhitenedOutput, w: Float64Array, tau: number): Float64Array {
+  const C = s.length;
+  const apply = (v: Float64Array) =>
+    v.map((_, i) => {
+      let sum = 0;
+      for (let c = 0; c < C; c++) {
+        for (let j = 0; j < n; j++) sum += h[i * C + c] * s[c] * h[j * C + c] * v[j];
+      }
+      return sum;
+    });
+  let term = w;
+  let out = w;
+  for (let k = 1; k < 30; k++) {
+    term = apply(term).map((v) => v * tau / k);
+    out = out.map((v, i) => v + term[i]);
+  }
+  return out;
+}
+
+/** L⁻¹ x. */
+function solve(lower: Float64Array, x: Float64Array): Float64Array {
+  const out = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    out[i] = x[i];
+    for (let j = 0; j < i; j++) out[i] -= lower[i * n + j] * out[j];
+    out[i] /= lower[i * n + i];
+  }
+  return out;
+}
+
+for (const matrix of ["none", "signed", "positive"] as const) {
+  Deno.test(`gradient of the loss against finite differences, matrix ${matrix}`, () => {
+    checkGradient(julepOf(0.1, matrix));
+  });
+}
+
+function checkGradient(julep: JulepModel): void {
   const executor = new ReferenceExecutor();
-  const julep = julepOf(0.1);
   executor.prepare(problem(julep));
   const [steps, count] = [5, 4];
   const path = executor.trajectories(job(count, steps));
@@ -247,7 +310,9 @@ Deno.test("gradient of the loss by network and ε against finite differences", (
   const lower = choleskyOf(sampler);
   const state = (j: number, s: number) =>
     path.states!.subarray((j * count + s) * n, (j * count + s + 1) * n);
-  const [b, c] = [new Float64Array(n), new Float64Array(n)];
+  const net = whitenedOutput(julep.whitened!);
+  /** Largest change that A makes to a coordinate. */
+  let turned = 0;
   const surrogate = (parameters: Float64Array, logStepSize: Float64Array): number => {
     const network = new WhitenedNetwork(julep.whitened!, parameters);
     const eps = stepSizes(logStepSize, job(count, steps).times);
@@ -264,10 +329,17 @@ Deno.test("gradient of the loss by network and ε against finite differences", (
           state(j, s).forEach((v, col) => {
             for (let row = col; row < n; row++) z[row] += lower[row * n + col] * v;
           });
-          network.forward(z, j / steps, b, c);
+          network.forward(z, j / steps, net);
+          if (julep.matrix === "positive") net.s.fill(1);
+          const w = new Float64Array(n);
+          displacement(julep.whitened!, z, w);
+          const white = solve(lower, w);
+          const moved = exponential(net, white, sign * h);
           const force = path.forces!.subarray((j * count + s) * n, (j * count + s + 1) * n);
           for (let a = 0; a < n; a++) {
-            const mean = state(from, s)[a] + h * (sign * b[a] + c[a] + factor * force[a]);
+            turned = Math.max(turned, Math.abs(moved[a] - white[a]));
+            const mean = state(from, s)[a] + moved[a] - white[a] +
+              h * (sign * net.b[a] + net.c[a] + factor * force[a]);
             ratio += sign * (state(to, s)[a] - mean) ** 2 / (4 * h);
           }
         }
@@ -283,6 +355,7 @@ Deno.test("gradient of the loss by network and ε against finite differences", (
   };
   const norm = Math.hypot(...gradient.parameters);
   assert.ok(norm > 1e-2);
+  assert.equal(julep.matrix === "none", julep.whitened!.channels === undefined);
   for (let k = 0; k < julep.parameters.length; k += 97) {
     const expected = numeric(julep.parameters, k, (p) => surrogate(p, julep.logStepSize));
     assert.ok(Math.abs(gradient.parameters[k] - expected) < 1e-6 * norm, `${k}`);
@@ -292,10 +365,11 @@ Deno.test("gradient of the loss by network and ε against finite differences", (
     const error = Math.abs(gradient.logStepSize[k] - expected);
     assert.ok(error < 1e-6 * Math.hypot(...gradient.logStepSize), `ε ${k}: ${error}`);
   });
+  assert.ok(julep.matrix === "none" ? turned === 0 : turned > 0.03, `${turned}`);
   // Increments: the same kernels, and U_t between.
   const eps = stepSizes(julep.logStepSize, job(count, steps).times);
   assert.equal(knotGradient(8, job(count, steps).times, eps).length, 8);
-});
+}
 
 function choleskyOf({ prior }: InternalSampler): Float64Array {
   const a = prior.localCovariance();

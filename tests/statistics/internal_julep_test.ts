@@ -1,12 +1,13 @@
 /**
  * Julep in internal coordinates: E[e^W] = Z forward and E_p[e^{−W}] = 1/Z backward, whatever the
- * network, the steps and the prior. A molecule of four atoms with bonds, angles and one torsion alone:
- * its Z is a product of integrals over one coordinate each. Networks here are random, never trained. For
- * 50 seeds each, the 95 % interval of log Z must cover it between 88 and 99 % of the time, and the
+ * network, its matrix A, the steps and the prior. A molecule of four atoms with bonds, angles and one
+ * torsion alone: its Z is a product of integrals over one coordinate each. Networks here are random,
+ * never trained. For 50 seeds each, the 95 % interval of log Z must cover it between 88 and 99 % of the time, and the
  * errors must average to nothing.
  *
  * False alarms: as in paths_test.ts, below 2e-3 together; seeds are fixed. Tried, and each fails: noise 2 %
- * too wide, a log-ratio of the kernels 10 % too small, 2 % on V at the end, φ left out of k⁻ alone.
+ * too wide, a log-ratio of the kernels 10 % too small, 2 % on V at the end, φ left out of k⁻ alone; with
+ * A on, a determinant h tr A in the log-ratio, e^{+hA} for e^{−hA} in k⁻ of forward paths alone.
  */
 import assert from "node:assert/strict";
 import { WasmExecutor } from "../../src/backends/wasm/executor.ts";
@@ -129,6 +130,7 @@ function targetSamples(count: number): Float64Array {
 function problem(prior: "torsion_grid" | "laplace", enabled: boolean): Problem {
   const whole = loadConfig("aldp-vacuum", [
     "julep.network.hidden=8",
+    "julep.network.matrix=signed",
     `julep.network.enabled=${enabled}`,
     "julep.stepSize.initial=0.6",
     "julep.forceClip=8",
@@ -154,13 +156,16 @@ function problem(prior: "torsion_grid" | "laplace", enabled: boolean): Problem {
     };
   const julep = initialiseWhitenedJulep(molecule, wide, whole.julep, 2);
   const random = new RandomStream(5, Stream.test, 0);
+  const parameters = julep.parameters.map((p) => p + 0.08 * random.normal());
+  // Biases of s, so that A matters: parameters end with those of (b, c, s, H), and n = 6, C = 2.
+  if (enabled) parameters.set([1.5, -1.5], parameters.length - 2 - 12);
   return {
     system: config,
     mint: null,
     internal: wide,
     julep: {
       ...julep,
-      parameters: julep.parameters.map((p) => p + 0.08 * random.normal()),
+      parameters,
       logStepSize: julep.logStepSize.map((v) => v + 0.3 * random.normal()),
     },
   };
