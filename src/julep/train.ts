@@ -17,7 +17,7 @@ import { InputError } from "../errors.ts";
 import { type AdamState, adamUpdate, clipNorm, newAdamState } from "../math/adam.ts";
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
 import type { System } from "../systems/system.ts";
-import { egnnLayout, initialiseEgnn } from "./egnn.ts";
+import { initialiseEgnn } from "./egnn.ts";
 import { diffusionStepSize } from "./diffusion.ts";
 import { gradientWindows, logVarianceLoss, reverseDivergence } from "./loss.ts";
 import type { JulepModel, NetworkShape } from "./model.ts";
@@ -400,9 +400,4 @@ function unflatten(model: JulepModel, flat: Float64Array): JulepModel {
 /** The model to sample with: parameters averaged over the last iterations of training. */
 export function averagedJulep(state: JulepTrainingState): JulepModel {
   return unflatten(state.model, state.average);
-}
-
-/** Number of network parameters of a model. */
-export function networkSize(model: JulepModel): number {
-  return model.network ? egnnLayout(model.network).size : 0;
 }

@@ -16,7 +16,7 @@ export interface BackendUnderTest {
 }
 
 const { simd, relaxedSimd } = simdFeatures();
-/** Jobs without WGSL kernels: the executor refuses them by name (tests/webgpu/refusals_test.ts). */
+/** Jobs without WGSL kernels: the executor refuses them by name. */
 export const notOnGpu = {
   exactFlow: { webgpu: "no WGSL kernel for Julep with an exact pair flow; the backend refuses it" },
 };
