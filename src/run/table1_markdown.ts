@@ -88,6 +88,6 @@ autocorrelation time. ESS from reference: 1/E_p[e^(W − log Z)] of paths run ba
 states (for Sequential Monte Carlo of the same path without resampling). Evaluations: gradients and
 energies, warm-up of chains included, training not. Energy-W2: square root taken, between samples and
 chains, with that between two sets of chain states in brackets. The control's median is over batches
-of 1000. No ± beside ESS or ⟨U⟩: one weight has more than half of all, and their error cannot be told
-from the samples. The paper states neither its convention of the energy nor log Z.
+of 1000. No ± beside the ESS or ⟨U⟩ of weighted samples: one weight has more than half of all, and the
+error cannot be told from the samples. The paper states neither its convention of the energy nor log Z.
 `;

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import type { BackendChoice } from "../../src/backends/select.ts";
 import { DeviceLostError, GpuError } from "../../src/backends/webgpu/errors.ts";
-import { withMethod } from "../../src/config/methods.ts";
 import { preset } from "../../src/config/presets.ts";
 import { InputError } from "../../src/errors.ts";
 import { train } from "../../src/run/train.ts";
@@ -50,11 +49,14 @@ Deno.test("an error that is not the GPU's is passed on", async () => {
 });
 
 Deno.test("--backend webgpu refuses what it cannot do before it writes anything", async () => {
-  const config = withMethod(preset("dw4"), "pis");
+  const lj13 = preset("lj13");
+  const { julep } = lj13;
+  assert.ok(julep?.path);
+  const config = { ...lj13, julep: { ...julep, path: { ...julep.path, flow: "exact" as const } } };
   const out = `${await Deno.makeTempDir()}/run`;
   await assert.rejects(
     train(config, { out, backend: "webgpu" }),
-    (error: Error) => error instanceof InputError && /webgpu.*"pis"/.test(error.message),
+    (error: Error) => error instanceof InputError && /webgpu.*exact pair flow/.test(error.message),
   );
   await assert.rejects(Deno.stat(out), Deno.errors.NotFound);
 });
