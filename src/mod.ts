@@ -13,7 +13,11 @@ export type {
 export { loadConfig } from "./config/load.ts";
 export { preset, presetNames } from "./config/presets.ts";
 export type { MintModel, Normalisers } from "./mint/model.ts";
-export type { JulepModel } from "./julep/model.ts";
+export type { NormaliserFigures } from "./mint/families.ts";
+export { Stream } from "./math/random.ts";
+export type { JulepModel, NetworkShape } from "./julep/model.ts";
+export type { JulepPairPath, PairVelocity } from "./julep/pair_path.ts";
+export type { FeatureKind, WhitenedShape } from "./julep/whitened.ts";
 export type {
   MixtureLevels,
   PairFlow,
@@ -37,9 +41,26 @@ export {
 } from "./run/stages.ts";
 export { resumeTraining, train, type TrainOptions, type TrainSummary } from "./run/train.ts";
 export { type SampleOptions, sampleRun, type SampleSummary } from "./run/draw.ts";
-export { type EvaluateOptions, type EvaluateReport, evaluateRun } from "./run/evaluate.ts";
+export {
+  type EvaluateOptions,
+  type EvaluateReport,
+  evaluateRun,
+  type PriorFigures,
+} from "./run/evaluate.ts";
+export type { ForwardFigures, ReferenceFigures } from "./run/figures.ts";
+export type { MoleculeFigures } from "./report/input.ts";
+export type {
+  BasinFigures,
+  Floor,
+  RamachandranComparison,
+  RamachandranFigures,
+} from "./sampling/ramachandran.ts";
+export type { Metrics } from "./run/metrics.ts";
+export type { StageSeconds } from "./run/cost.ts";
 export type { WeightedSamples } from "./sampling/draw.ts";
-export type { ChainSummary } from "./sampling/chain_statistics.ts";
+export type { ChainStatistics, ChainSummary } from "./sampling/chain_statistics.ts";
+export type { ChiralityFigures, ChiralityMode } from "./sampling/chirality.ts";
+export type { Identities } from "./sampling/identities.ts";
 export type { Island } from "./sampling/islands.ts";
 export {
   effectiveSampleSize,
@@ -47,9 +68,18 @@ export {
   normalisedWeights,
   weightedMean,
 } from "./sampling/weights.ts";
-export type { BackendName, PathCost } from "./backends/backend.ts";
+export type * from "./backends/backend.ts";
+export type { ExecutorOptions } from "./backends/create.ts";
 export type { BackendChoice } from "./backends/select.ts";
-export { ExecutorPool, type PoolOptions } from "./workers/pool.ts";
+export {
+  ExecutorPool,
+  type Job,
+  type JobName,
+  type JobOptions,
+  type Jobs,
+  type PoolOptions,
+  type Result,
+} from "./workers/pool.ts";
 export { AbortedError, InputError } from "./errors.ts";
 export type { Progress } from "./run/progress.ts";
 export { VERSION } from "./version.ts";

@@ -23,6 +23,7 @@ export type * from "./train_job.ts";
  */
 export const LANES = 4;
 
+/** What computes: float64 TypeScript, SIMD WebAssembly, or WGSL on a device. */
 export type BackendName = "reference" | "wasm" | "webgpu";
 
 /** What a backend may answer at once or, where a device works, later. */
@@ -30,28 +31,38 @@ export type MaybePromise<T> = T | Promise<T>;
 
 /** What an executor is prepared with; sent again whenever parameters change. */
 export interface Problem {
+  /** What is sampled. */
   readonly system: SystemConfig;
+  /** The prior; null where a job needs none. */
   readonly mint: MintModel | null;
+  /** The transport; null where a job needs none. */
   readonly julep: JulepModel | null;
   /** For the jobs of path_jobs.ts. */
   readonly path?: PathModel | null;
-  /** Molecules in internal coordinates: `paths` then runs these, whatever else is there. */
+  /**
+   * Molecules in internal coordinates: `paths` then runs these, whatever else is there.
+   * @internal
+   */
   readonly internal?: InternalModel | null;
 }
 
 /** Sample range of a job. */
 export interface SampleRange {
+  /** What all random numbers of the job are keyed by, an integer from 0 to 2⁵³ − 1. */
   readonly seed: number;
   /** Absolute index of the first sample; a multiple of LANES. */
   readonly first: number;
+  /** Samples, at least 1. */
   readonly count: number;
 }
 
+/** Draws of the prior. */
 export interface DrawJob extends SampleRange {
   /** The stream of random numbers; training draws from another one than sampling. */
   readonly stream: Stream;
 }
 
+/** What a DrawJob gives. */
 export interface PriorDraw {
   /** (count, N, n) float64, rounded to float32 values; particle 0 at the origin. */
   readonly positions: Float64Array;
@@ -61,6 +72,7 @@ export interface PriorDraw {
   readonly energies: Float64Array;
 }
 
+/** Whole paths between prior and target, one way or the other. */
 export interface TrajectoryJob extends SampleRange {
   /** Times t_0 = 0 < ... < t_T = 1. */
   readonly times: Float64Array;
@@ -80,6 +92,7 @@ export interface TrajectoryJob extends SampleRange {
   readonly windows?: Int32Array;
 }
 
+/** What a TrajectoryJob gives. */
 export interface TrajectoryResult {
   /** (count, N, n), the target end: last state (forward) or the given samples (backward). */
   readonly positions: Float32Array;
@@ -97,9 +110,13 @@ export interface TrajectoryResult {
   readonly forces?: Float32Array | Float64Array;
 }
 
+/** The gradient of a loss of the increments along stored trajectories. */
 export interface GradientJob extends SampleRange {
+  /** As in the TrajectoryJob, (T + 1). */
   readonly times: Float64Array;
+  /** As the TrajectoryResult gave them. */
   readonly states: Float32Array | Float64Array;
+  /** As the TrajectoryResult gave them. */
   readonly forces: Float32Array | Float64Array;
   /** ∂loss/∂increment, (T, count); steps whose row is outside the window are not visited. */
   readonly coefficients: Float64Array;
@@ -114,6 +131,7 @@ export interface GradientJob extends SampleRange {
   readonly throughPath?: boolean;
 }
 
+/** What a GradientJob gives, summed over its samples. */
 export interface GradientResult {
   /** ∂loss/∂parameters, in the layout of egnn.ts. */
   readonly parameters: Float64Array;
@@ -121,7 +139,9 @@ export interface GradientResult {
   readonly logStepSize: Float64Array;
 }
 
+/** The gradient of a weighted sum of −log q. */
 export interface MintGradientJob {
+  /** Samples, at least 1. */
   readonly count: number;
   /** (count, N, n). */
   readonly positions: Float64Array;
@@ -129,7 +149,9 @@ export interface MintGradientJob {
   readonly weights: Float64Array;
 }
 
+/** Energies of the target or of its softened form. */
 export interface EnergyJob {
+  /** Samples, at least 1. */
   readonly count: number;
   /** (count, N, n). */
   readonly positions: Float64Array;
@@ -137,8 +159,14 @@ export interface EnergyJob {
   readonly t: number;
 }
 
+/**
+ * A backend's implementation of all jobs. Each throws before `prepare`, and for a problem that
+ * lacks what it needs.
+ */
 export interface Executor extends PathExecutor {
+  /** Which backend it is. */
   readonly name: BackendName;
+  /** Takes the problem of all jobs to come. Throws InputError for what the backend cannot do. */
   prepare(problem: Problem): MaybePromise<void>;
   /** Exact draws of the Mint prior with log q and U. */
   drawPrior(job: DrawJob): MaybePromise<PriorDraw>;
@@ -148,9 +176,12 @@ export interface Executor extends PathExecutor {
   mintGradient(job: MintGradientJob): MaybePromise<Float64Array>;
   /** U_t and ∂U_t/∂x. */
   energies(job: EnergyJob): MaybePromise<{ energies: Float64Array; gradients: Float64Array }>;
+  /** Paths with their log-weights (docs/method.md section 3). */
   trajectories(job: TrajectoryJob): MaybePromise<TrajectoryResult>;
+  /** The loss's gradient with the stored states held fixed, unless the job says otherwise. */
   trajectoryGradient(job: GradientJob): MaybePromise<GradientResult>;
   /** Whole iterations of training; only where a device keeps what they need to itself. */
   train?(job: TrainJob): MaybePromise<TrainResult>;
+  /** Frees what the executor holds; it is of no use afterwards. */
   dispose(): void;
 }

@@ -16,6 +16,7 @@ export interface PathCost {
   flowPasses: number;
 }
 
+/** Annealed paths; sample i has the path of index `first` + i. */
 export interface PathJob extends SampleRange {
   /** "forward": from prior draws; "backward": from target samples, by the reversed kernels. */
   readonly direction: "forward" | "backward";
@@ -25,6 +26,7 @@ export interface PathJob extends SampleRange {
   readonly keepIncrements?: boolean;
 }
 
+/** What a PathJob gives. */
 export interface PathResult {
   /** (count, N, n), target end; the centre of mass is at the origin. */
   readonly positions: Float32Array;
@@ -41,11 +43,13 @@ export interface PathResult {
    * differenced; the last takes the target itself. Forward only. (Tuning redistributes levels by it.)
    */
   readonly increments?: Float64Array;
+  /** What the job cost. */
   readonly cost: PathCost;
 }
 
 /** One island of Sequential Monte Carlo: a population that interacts by resampling. */
 export interface IslandJob {
+  /** What all random numbers of the job are keyed by. */
   readonly seed: number;
   /** Which island; islands are independent and any number of them may run at once. */
   readonly island: number;
@@ -68,11 +72,13 @@ export interface IslandJob {
 export interface IslandMoves {
   /** Transitions after each resampling, at least 1. */
   readonly transitions: number;
+  /** Leapfrogs of each transition, at least 1. */
   readonly leapfrogs: number;
   /** Time step in units of the level's Δ. */
   readonly stepFactor: number;
 }
 
+/** What an IslandJob gives. */
 export interface IslandResult {
   /** (population, N, n), the centre of mass at the origin. */
   readonly positions: Float32Array;
@@ -101,11 +107,13 @@ export interface IslandResult {
    * then on leave log Z of others unbiased.
    */
   readonly times?: Float64Array;
+  /** What the job cost. */
   readonly cost: PathCost;
 }
 
 /** Fits the pair flow of `problem.path` level by level on a moving population. */
 export interface FlowFitJob {
+  /** What all random numbers of the job are keyed by. */
   readonly seed: number;
   /** Population that fits; a multiple of LANES. */
   readonly population: number;
@@ -115,6 +123,7 @@ export interface FlowFitJob {
   readonly ridge?: number;
 }
 
+/** What a FlowFitJob gives. */
 export interface FlowFitResult {
   /** To be put into the path. */
   readonly flow: PairFlow;
@@ -124,12 +133,15 @@ export interface FlowFitResult {
   readonly spread: Float64Array;
   /** The scale that the line search kept at each level: 1, 0.5 or 0. */
   readonly scale: Float64Array;
+  /** What the job cost. */
   readonly cost: PathCost;
 }
 
 /** Keeps, of a fine path, the levels that are as far apart as the conditional ESS allows. */
 export interface AdaptLevelsJob {
+  /** What all random numbers of the job are keyed by. */
   readonly seed: number;
+  /** Population of the pilot; a multiple of LANES. */
   readonly population: number;
   /** Conditional ESS between neighbouring levels, (0, 1). */
   readonly conditionalEss: number;
@@ -137,6 +149,7 @@ export interface AdaptLevelsJob {
   readonly maximum: number;
 }
 
+/** What an AdaptLevelsJob gives. */
 export interface AdaptLevelsResult {
   /**
    * The same path at the chosen levels, without a flow. Chosen by a pilot population and fixed from
@@ -145,6 +158,7 @@ export interface AdaptLevelsResult {
   readonly path: PathModel;
   /** Which levels of the given path were kept. */
   readonly levels: Int32Array;
+  /** What the job cost. */
   readonly cost: PathCost;
 }
 
@@ -156,6 +170,7 @@ export interface ChainsJob extends SampleRange {
   readonly leapfrogs: number;
   /** First guess of the time step; warm-up adapts every chain's own to `targetAcceptance`. */
   readonly stepSize: number;
+  /** In (0, 1). */
   readonly targetAcceptance: number;
   /** Transitions before the first kept state. The step size is fixed afterwards. */
   readonly warmup: number;
@@ -165,6 +180,7 @@ export interface ChainsJob extends SampleRange {
   readonly thin: number;
 }
 
+/** What a ChainsJob gives. */
 export interface ChainsResult {
   /** (count, draws, N, n), the centre of mass at the origin. */
   readonly positions: Float32Array;
@@ -174,6 +190,7 @@ export interface ChainsResult {
   readonly acceptance: Float64Array;
   /** Adapted step size, (count). */
   readonly stepSize: Float64Array;
+  /** What the job cost. */
   readonly cost: PathCost;
 }
 
@@ -181,8 +198,12 @@ export interface ChainsResult {
 export interface PathExecutor {
   /** Annealed paths with exact log-weights, forward or backward. */
   paths(job: PathJob): MaybePromise<PathResult>;
+  /** Sequential Monte Carlo on one population. */
   island(job: IslandJob): MaybePromise<IslandResult>;
+  /** The pair flow of a cluster's path. */
   fitFlow(job: FlowFitJob): MaybePromise<FlowFitResult>;
+  /** A path's levels by their conditional ESS. */
   adaptLevels(job: AdaptLevelsJob): MaybePromise<AdaptLevelsResult>;
+  /** HMC chains; every chain's time step is adapted during its warm-up. */
   chains(job: ChainsJob): MaybePromise<ChainsResult>;
 }

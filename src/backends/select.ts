@@ -4,8 +4,9 @@ import type { BackendName } from "./backend.ts";
 import { adapterName, findAdapter } from "./webgpu/adapter.ts";
 import { type Asked, missingOnGpu } from "./webgpu/supported.ts";
 
-export const backendChoices = ["auto", "wasm", "webgpu", "reference"] as const;
-export type BackendChoice = (typeof backendChoices)[number];
+export const backendChoices: readonly BackendChoice[] = ["auto", "wasm", "webgpu", "reference"];
+/** What computes, as `--backend` names it; "auto" is told at selectBackend. */
+export type BackendChoice = BackendName | "auto";
 
 export interface Selected {
   readonly backend: BackendName;

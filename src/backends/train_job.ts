@@ -9,6 +9,7 @@ import type { SampleRange } from "./backend.ts";
 
 /** `first`, `count`: the samples of the first iteration. */
 export interface TrainJob extends SampleRange {
+  /** Iterations of this job, at least 1. */
   readonly iterations: number;
   /** Numbers between the first samples of iterations that follow one another. */
   readonly stride: number;
@@ -40,6 +41,7 @@ export interface TrainJob extends SampleRange {
 export interface TrainResult {
   /** As in the job. */
   readonly state: Float32Array;
+  /** The loss, (iterations). */
   readonly losses: Float64Array;
   /** Of the network's gradient before it is clipped. */
   readonly gradientNorms: Float64Array;

@@ -11,6 +11,7 @@ import type { ForceField, Solvent } from "./force_field.ts";
 
 /** Σ_{i<j} [ linear·d + quadratic·d² + quartic·d⁴ ] / temperature, d = |x_i − x_j| − offset. */
 export interface DoubleWellConfig {
+  /** Which system this is. */
   kind: "double_well";
   /** N ≥ 2. */
   particles: number;
@@ -18,8 +19,11 @@ export interface DoubleWellConfig {
   dimension: 2 | 3;
   /** Length. */
   offset: number;
+  /** Coefficient of d, energy / length. */
   linear: number;
+  /** Coefficient of d², energy / length². */
   quadratic: number;
+  /** Coefficient of d⁴, energy / length⁴. */
   quartic: number;
   /** τ > 0, divides the energy. */
   temperature: number;
@@ -27,7 +31,9 @@ export interface DoubleWellConfig {
 
 /** ε Σ_{i<j} [r⁻¹² − 2 r⁻⁶] + ½ k Σ_i |x_i − x_com|² in three dimensions, σ = 1. */
 export interface LennardJonesConfig {
+  /** Which system this is. */
   kind: "lennard_jones";
+  /** N ≥ 2. */
   particles: number;
   /** ε: 2 is "every pair counted twice", the convention of published LJ-13 and LJ-55 tables. */
   epsilon: number;
@@ -45,9 +51,11 @@ export type SoftCoreConfig = { kind: "shifted" } | { kind: "beutler"; alpha: num
 
 /** A molecule: the energy of its force field over kT. Lengths are in nm. */
 export interface MoleculeConfig {
+  /** Which system this is. */
   kind: "molecule";
   /** Kelvin. */
   temperature: number;
+  /** Implicit solvent. */
   solvent: Solvent;
   /** In full, or the name of a molecule that comes with the program. */
   forceField: ForceField | MoleculeName;
@@ -60,6 +68,7 @@ export interface MoleculeConfig {
  * Lennard-Jones and Coulomb alike. Charges are scaled by √t (src/systems/molecule/soften.ts).
  */
 export interface MoleculeSoftCore {
+  /** Which form. */
   kind: "shifted" | "beutler";
   /** Of "beutler"; "shifted" does not use it. */
   alpha: number;
@@ -127,11 +136,15 @@ export interface MintConfig {
   initialWidth: number;
   /** Minimised random configurations: how many are tried, and descent steps for each. */
   starts: number;
+  /** Steps of each descent. */
   descentSteps: number;
   /** Training iterations of eq. 17 and samples in each. */
   iterations: number;
+  /** Samples of an iteration. */
   samples: number;
+  /** Of Adam, per parameter and iteration, at the start; it falls to a fifth. */
   learningRate: number;
+  /** Largest norm of the whole gradient. */
   gradientClip: number;
   /**
    * Exponent of the importance weights at the end of training, growing from 1: 1 is eq. 17 (least
@@ -161,6 +174,7 @@ export interface CartesianMoleculeConfig {
 export interface NetworkConfig {
   /** false: plain annealed Langevin dynamics (the control), learned ε only. */
   enabled: boolean;
+  /** L ≥ 1, message-passing layers. */
   layers: number;
   /** Units per layer; a multiple of 8. */
   hidden: number;
@@ -170,7 +184,9 @@ export interface NetworkConfig {
   outputScale?: number;
   /** Which outputs act: b (odd drift), c (even drift), A (matrix exponential). */
   drift: boolean;
+  /** Whether c acts. */
   evenDrift: boolean;
+  /** Whether A acts, and which signs s may take. */
   matrix: "none" | "signed" | "positive";
 }
 
@@ -183,6 +199,7 @@ export interface StepSizeConfig {
   initial: number | "path";
   /** Knots of log ε, linear between them, equally spaced on [0, 1]. */
   knots: number;
+  /** Whether the knots are trained. */
   learn: boolean;
   /** Learning rate of log ε relative to the network's. */
   learningRateFactor: number;
@@ -210,6 +227,7 @@ export interface DiffusionConfig {
 
 /** A Lennard-Jones cluster's own annealing path in place of U_t (src/julep/pair_path.ts). */
 export interface JulepPathConfig {
+  /** Which path this is. */
   kind: "cluster";
   /** "robust": weaker confinement, lighter tails of the weights. */
   variant: "robust" | "tuned";
@@ -228,7 +246,9 @@ export interface JulepConfig {
   steps: number;
   /** Trajectories per training iteration. */
   samples: number;
+  /** Training iterations; 0 leaves the transport as it was initialised. */
   iterations: number;
+  /** Of Adam, per parameter and iteration, after the warm-up. */
   learningRate: number;
   /** Iterations of linear warm-up; cosine decay to 5 % follows. */
   warmup: number;
@@ -252,7 +272,9 @@ export interface JulepConfig {
   gradientFraction: number;
   /** Per-particle force clip: F → F/√(1 + |F|²/clip²), alike in both kernels; null: none. */
   forceClip: number | null;
+  /** The learned drift. */
   network: NetworkConfig;
+  /** The step size of the kernels. */
   stepSize: StepSizeConfig;
   /** null: U_t with the system's own soft core. Its clip replaces forceClip. */
   path: JulepPathConfig | null;
@@ -309,10 +331,13 @@ export interface ChainsConfig {
   chains: number;
   /** Leapfrogs of a transition, its first time step (length) and the acceptance it is adapted to. */
   leapfrogs: number;
+  /** First time step, length. */
   stepSize: number;
+  /** Acceptance that every chain's time step is adapted to, (0, 1). */
   targetAcceptance: number;
   /** Transitions before the first kept state, and between kept states. */
   warmup: number;
+  /** Transitions between kept states, at least 1. */
   thin: number;
 }
 
@@ -333,9 +358,11 @@ export interface InternalConfig {
   reference: number[] | null;
   /** Random starts of the search for minima, and descent steps for each. */
   starts: number;
+  /** Steps of each descent. */
   descentSteps: number;
   /** Cells along each torsion of the grid, and pieces of its table in each. */
   cells: number;
+  /** Pieces of the table in each cell, at least 1. */
   subcells: number;
   /**
    * "adjusted" (absent): annealing by accepted and refused moves, no learning; "julep": the paper's
@@ -356,6 +383,7 @@ export interface InternalConfig {
 export interface InternalResampling {
   /** A multiple of 4. */
   population: number;
+  /** Resample below this ESS fraction, [0, 1]; 0: never. */
   threshold: number;
   /**
    * Conditional ESS of neighbouring levels, (0, 1): a pilot island puts the levels where that is so, at
@@ -379,6 +407,7 @@ export interface MoleculeRunConfig {
   reference: number[] | null;
   /** Four atoms each, counted from 1; null: found from names and bonds (molecule/backbone.ts). */
   phi: number[] | null;
+  /** As `phi`. */
   psi: number[] | null;
 }
 
@@ -390,8 +419,11 @@ export interface RunConfig {
   preset: string;
   /** What all random numbers are keyed by, from 0 to 2³² − 1. */
   seed: number;
+  /** What is sampled. */
   system: SystemConfig;
+  /** Stage 1. */
   mint: MintConfig;
+  /** Stage 2. */
   julep: JulepConfig;
   /** Iterations between checkpoints (both stages). */
   checkpointEvery: number;

@@ -6,6 +6,7 @@
 export interface ForceField {
   /** Title of the file. */
   title: string;
+  /** What is told of each atom. */
   atoms: AtomData;
   /** Rows [i, j, length r₀, constant k]: ½ k (r − r₀)². */
   bonds: number[][];
@@ -24,30 +25,41 @@ export interface ForceField {
   born: BornData | null;
 }
 
+/** The atoms' own data; every list but residueNames has one entry an atom. */
 export interface AtomData {
+  /** As in the file, "CA". */
   names: string[];
   /** Residue of each atom, an index to residueNames. */
   residues: number[];
+  /** Names of the residues, in their order in the file. */
   residueNames: string[];
   /** Atomic numbers; 0 where unknown. */
   elements: number[];
+  /** g/mol. */
   masses: number[];
+  /** e. */
   charges: number[];
 }
 
+/** Lennard-Jones terms of pairs of types. */
 export interface LennardJonesTable {
   /** Type of each atom, from 0. */
   types: number[];
   /** A and B of types (s, t) at s·T + t, symmetric; kJ/mol nm¹² and kJ/mol nm⁶. */
   a: number[];
+  /** B, as `a`. */
   b: number[];
 }
 
 /** OBC radii ρ and screening factors S, and the constants of the solvent. */
 export interface BornData {
+  /** ρ of each atom, nm. */
   radii: number[];
+  /** S of each atom, without unit. */
   screens: number[];
+  /** Dielectric constant inside. */
   soluteDielectric: number;
+  /** Dielectric constant of the solvent. */
   solventDielectric: number;
   /** kJ/mol/nm² of the surface-area term. */
   surfaceTension: number;

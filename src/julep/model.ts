@@ -5,8 +5,11 @@ import type { DiffusionConfig, JulepConfig } from "../config/config.ts";
 
 /** The shape of the network; everything a backend needs to lay its weights out. */
 export interface NetworkShape {
+  /** N. */
   readonly particles: number;
+  /** n. */
   readonly dimension: 2 | 3;
+  /** L ≥ 1, message-passing layers. */
   readonly layers: number;
   /** H, a multiple of 8. */
   readonly hidden: number;
@@ -26,14 +29,19 @@ export interface NetworkShape {
 
 /** A trained (or initial) Julep transport: plain data. */
 export interface JulepModel {
+  /** How translation is removed along the paths. */
   readonly gauge: JulepConfig["gauge"];
   /** The particle held at the origin by the gauge "anchor"; absent: 0. */
   readonly anchor?: number;
+  /** c: F → F/√(1 + |F|²/c²) for each particle, alike in both kernels; null: none. */
   readonly forceClip: number | null;
   /** null: no network (plain annealed Langevin dynamics). */
   readonly network: NetworkShape | null;
+  /** Whether b acts. */
   readonly drift: boolean;
+  /** Whether c acts. */
   readonly evenDrift: boolean;
+  /** Whether A acts, and which signs s may take. */
   readonly matrix: "none" | "signed" | "positive";
   /** The network in whitened internal coordinates of a molecule, in place of `network`. */
   readonly whitened?: WhitenedShape;

@@ -12,13 +12,17 @@ import type { PairFlow, PairPathLevels, PathModel } from "../path/model.ts";
 
 /** g at nodes 0, width, …, cells·width, for K equally spaced times from 0 to 1: (K, cells + 1). */
 export interface PairVelocity {
+  /** Cells of a table. */
   readonly cells: number;
+  /** Width of a cell, length. */
   readonly width: number;
+  /** g, 1 / time, (K, cells + 1). */
   readonly tables: Float64Array;
 }
 
 /** In place of U_t in a JulepModel. Levels and clip stand at K equally spaced times from 0 to 1. */
 export interface JulepPairPath {
+  /** U_k; the last is the target's. */
   readonly levels: PairPathLevels;
   /** c of the force's clip, (K); replaces JulepModel.forceClip. */
   readonly clip: Float64Array;

@@ -28,7 +28,9 @@ export interface WhitenedShape {
   readonly features: readonly FeatureKind[];
   /** L ≥ 1 layers of H units. */
   readonly layers: number;
+  /** H. */
   readonly hidden: number;
+  /** What b, c and s are multiplied by. */
   readonly outputScale: number;
   /** C, channels of A; absent: 0, no matrix. */
   readonly channels?: number;

@@ -29,6 +29,7 @@ export const Stream = {
   histogram: 25,
   mirror: 26,
 } as const;
+/** One of the streams. */
 export type Stream = (typeof Stream)[keyof typeof Stream];
 
 /** The two 32-bit key words of (seed, stream). `seed`: integer in [0, 2^53). */

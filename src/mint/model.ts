@@ -7,16 +7,21 @@ import type { GaussianConfig, MintConfig } from "../config/config.ts";
  * respect to the anchored measure ∏_{i≥1} d(x_i − x_0). See docs/method.md section 2.
  */
 export interface MintModel {
+  /** Which density the components have. */
   readonly family: MintConfig["family"];
   /** K, N, n. */
   readonly components: number;
+  /** N. */
   readonly particles: number;
+  /** n. */
   readonly dimension: 2 | 3;
+  /** Whether q is averaged over the labellings of identicalParticles. */
   readonly symmetrise: boolean;
   /** Groups of interchangeable particles the symmetrisation runs over. */
   readonly identicalParticles: readonly (readonly number[])[];
   /** Particle at the components' first place, the one positions are relative to; absent: 0. */
   readonly anchor?: number;
+  /** w, in [0, 1]. */
   readonly broadWeight: number;
   /** Standard deviation per coordinate of the broad Gaussian. */
   readonly broadScale: number;
@@ -39,6 +44,7 @@ export type MintShape = Omit<MintModel, "parameters" | "normalisers">;
 
 /** Normalisers estimated by importance sampling, one for each component. */
 export interface Normalisers {
+  /** log Z of each component, (K). */
   readonly logZ: Float64Array;
   /** Standard error of log Z. */
   readonly error: Float64Array;

@@ -8,9 +8,12 @@ import { type ClusterKnots, forwardKnots, twoSidedKnots } from "./cluster_knots.
 import { interpolateKnots } from "./knots.ts";
 import type { PathKernelName, PathModel } from "./model.ts";
 
+/** What the path was tuned for; see ClusterPathOptions. */
 export type ClusterVariant = "tuned" | "robust" | "two_sided";
 
+/** What a cluster's path is made by. */
 export interface ClusterPathOptions {
+  /** Transition of every level. */
   readonly kernel: PathKernelName;
   /** K. */
   readonly levels: number;
@@ -26,6 +29,7 @@ export interface ClusterPathOptions {
   readonly stepFactor?: number;
   /** s₂ and the exponent of the confinement k → k^p, in place of the rule's. */
   readonly priorVariance?: number;
+  /** p of the confinement k → k^p. */
   readonly confinementExponent?: number;
   /** R of the confinement's saturation (see PairPathLevels), length, null: none; default: the rule's. */
   readonly saturation?: number | null;

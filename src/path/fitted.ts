@@ -3,7 +3,9 @@ import type { FlowFitJob, FlowFitResult, PathCost } from "../backends/backend.ts
 import type { PathModel } from "./model.ts";
 import { retimePath } from "./retime.ts";
 
+/** How a path's flow is fitted. */
 export interface FitPathOptions {
+  /** What all random numbers of the fits are keyed by. */
   readonly seed: number;
   /** Samples that the flow is fitted on at each level; a multiple of 4. LJ-13: 3000, LJ-55: 400. */
   readonly population: number;
@@ -23,6 +25,31 @@ export interface FitPathOptions {
  * Fits the flow of a path; between fits its levels may be redistributed. `run` does one fit on an
  * executor (or a pool) prepared with the given path. The result is a fixed path: whatever it is, the
  * weights along it are exact.
+ *
+ * @example A cluster's path with its flow, and weighted samples along it
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import {
+ *   clusterPath,
+ *   effectiveSampleSize,
+ *   ExecutorPool,
+ *   fitPath,
+ *   type LennardJonesConfig,
+ *   preset,
+ * } from "@lab/mintjulep";
+ *
+ * const system = { ...preset("lj13").system as LennardJonesConfig, particles: 5 };
+ * await using pool = await ExecutorPool.start({ backend: "wasm", workers: 1 });
+ * const start = clusterPath(system, { kernel: "underdamped", levels: 40 });
+ * const fitting = { seed: 1, population: 400, threshold: 0 };
+ * const { path } = await fitPath(start, fitting, async (path, job) => {
+ *   await pool.prepare({ system, mint: null, julep: null, path });
+ *   return await pool.run("fitFlow", job);
+ * });
+ * await pool.prepare({ system, mint: null, julep: null, path });
+ * const drawn = await pool.run("paths", { seed: 2, first: 0, count: 400, direction: "forward" });
+ * assert.ok(effectiveSampleSize(drawn.logWeights) > 0.1);
+ * ```
  */
 export async function fitPath(
   path: PathModel,

@@ -2,7 +2,9 @@
 import { InputError } from "../errors.ts";
 import type { PathKernelName, PathModel } from "./model.ts";
 
+/** What a path from a Mint prior is made by. */
 export interface MixturePathOptions {
+  /** Transition of every level. */
   readonly kernel: PathKernelName;
   /** K. */
   readonly levels: number;

@@ -20,6 +20,7 @@ export type PathKernelName =
  * prior is the Gaussian N(0, s₂) of the centre-of-mass-free subspace; q(x) ∝ exp(−|x|²/(2 s₂)).
  */
 export interface PairPathLevels {
+  /** Which levels these are. */
   readonly kind: "pair_path";
   /** s₂: variance per coordinate of the prior, length². */
   readonly priorVariance: number;
@@ -44,6 +45,7 @@ export interface PairPathLevels {
  * system's own soft core: any system.
  */
 export interface MixtureLevels {
+  /** Which levels these are. */
   readonly kind: "mixture";
   /** t_k, (K), rising, in (0, 1]; the last is 1. */
   readonly times: Float64Array;
@@ -65,9 +67,11 @@ export interface PairFlow {
 
 /** The levels, and how a path gets from one to the next. */
 export interface PathModel {
+  /** Transition of every level. */
   readonly kernel: PathKernelName;
   /** L of the adjusted kernel, at least 1; 0 for the underdamped one. */
   readonly leapfrogs: number;
+  /** U_k. */
   readonly levels: PairPathLevels | MixtureLevels;
   /** Δ_k: time step of the moves of level k, (K). Masses are 1, so it is a length. */
   readonly stepSize: Float64Array;
@@ -81,6 +85,7 @@ export interface PathModel {
   readonly refreshInterval?: number;
   /** c_k: F_i → F_i/√(1 + |F_i|²/c²), (K); 0: no clipping. */
   readonly clip: Float64Array;
+  /** Maps between the levels; null: none. */
   readonly flow: PairFlow | null;
 }
 

@@ -21,6 +21,7 @@ import { startPool, survivingGpu } from "./machine.ts";
 import { type Progress, silent } from "./progress.ts";
 import { forward, samplerOf, stepsOf } from "./session.ts";
 
+/** How many samples are drawn from a finished run, and where they go. */
 export interface SampleOptions {
   /** Sequential Monte Carlo gives whole islands, chains an equal number of states from each. */
   readonly samples: number;
@@ -37,19 +38,31 @@ export interface SampleOptions {
   readonly seed?: number;
   /** In place of the run's own settings of a molecule. */
   readonly molecule?: Partial<MoleculeRunConfig>;
+  /** Worker threads, 1 to 1024; default: the machine's cores. Results do not depend on it. */
   readonly workers?: number;
+  /** What computes. */
   readonly backend: BackendChoice;
+  /** Stops the run: it throws AbortedError. */
   readonly signal?: AbortSignal;
+  /** Told how far it is; default: nobody. */
   readonly progress?: Progress;
 }
 
+/** Figures of the samples, and where they are. */
 export interface SampleSummary extends ForwardFigures {
+  /** The file written. */
   readonly out: string;
+  /** The system in one line. */
   readonly definition: string;
+  /** First 16 hexadecimal digits of the definition's SHA-256. */
   readonly hash: string;
+  /** The seed of the samples. */
   readonly seed: number;
+  /** Kernels or levels of a path. */
   readonly steps: number;
+  /** Evaluations of energies and gradients for each sample. */
   readonly energyEvaluationsPerSample: number;
+  /** Wall clock of drawing, seconds. */
   readonly sampleSeconds: number;
   /** Molecules with stereocentres. */
   readonly chirality?: ChiralityFigures;

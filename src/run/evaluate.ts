@@ -47,6 +47,7 @@ import {
   trainControl,
 } from "./session.ts";
 
+/** What a finished run is evaluated with. */
 export interface EvaluateOptions {
   /** Paths in all, shared out among the seeds. */
   readonly samples: number;
@@ -58,36 +59,57 @@ export interface EvaluateOptions {
   readonly reference?: string;
   /** In place of a reference: own samples, resampled and moved on by HMC. */
   readonly buffer?: boolean;
+  /** Train and evaluate the control, the same kernels without the network, too. */
   readonly control: boolean;
   /** In place of the run's own settings of a molecule. */
   readonly molecule?: Partial<MoleculeRunConfig>;
+  /** Worker threads, 1 to 1024; default: the machine's cores. Results do not depend on it. */
   readonly workers?: number;
+  /** What computes. */
   readonly backend: BackendChoice;
+  /** Stops the evaluation: it throws AbortedError. */
   readonly signal?: AbortSignal;
+  /** Told how far it is; default: nobody. */
   readonly progress?: Progress;
 }
 
 /** The prior alone: importance sampling without any path. */
 export interface PriorFigures {
+  /** (Σw)²/(n Σw²), a fraction. */
   ess: number;
+  /** In the anchored measure. */
   logZ: number;
+  /** Standard error of logZ, by a block jackknife. */
   logZStdErr: number;
+  /** ESS as seen from the reference, 1 / E_p[e^{w − log Z}] with w = −U − log q; absent without one. */
   essFromReference?: number;
   /** Only where the prior's normalisers are estimates. */
   normaliser?: NormaliserFigures;
 }
 
+/** All figures of an evaluation, as `evaluate --json` prints them. */
 export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures> {
+  /** The system's kind. */
   system: string;
+  /** The system in one line. */
   definition: string;
+  /** First 16 hexadecimal digits of the definition's SHA-256. */
   hash: string;
+  /** The preset that the run came from, or "custom". */
   preset: string;
+  /** The method, as `--method` names it. */
   method: string;
+  /** What computed. */
   backend: string;
+  /** Worker threads. */
   workers: number;
+  /** Kernels or levels of a path. */
   steps: number;
+  /** The seeds of the sets. */
   seeds: number[];
+  /** `ess` of each set. */
   essPerSeed: number[];
+  /** `logZ` of each set. */
   logZPerSeed: number[];
   /** Gradients and energies per sample: warm-up of chains and the energy at a path's end included. */
   energyEvaluationsPerSample: number;
@@ -101,20 +123,29 @@ export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures
   buffer?: boolean;
   /** Chains: the file that `evaluate` wrote their states to. */
   referenceFile?: string;
+  /** log Z where it is known by quadrature. */
   exactLogZ?: number;
+  /** ⟨U⟩ where it is known by quadrature. */
   exactMeanEnergy?: number;
+  /** ⟨mean pair distance⟩ where it is known by quadrature. */
   exactMeanPairDistance?: number;
+  /** Wall clock of training, seconds. */
   trainSeconds: number;
+  /** Wall clock of drawing all sets, seconds. */
   sampleSeconds: number;
   /** Wall clock of training and of this evaluation, by stage. */
   trainStageSeconds?: StageSeconds;
+  /** Wall clock of this evaluation by stage, seconds. */
   stageSeconds: StageSeconds;
   /** Not for chains. */
   prior?: PriorFigures;
+  /** Two averages that hold for any target. */
   identities: Identities;
   /** Molecules: handedness, Ramachandran histograms. */
   molecule?: MoleculeFigures;
+  /** The control's figures and the step sizes ε (length²) it learnt at its knots. */
   control?: ForwardFigures & Partial<ReferenceFigures> & { stepSizes: number[] };
+  /** What is wrong with these figures or may be, a line each. */
   warnings: string[];
 }
 

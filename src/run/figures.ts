@@ -27,6 +27,7 @@ import {
 
 /** From samples that the sampler drew. */
 export interface ForwardFigures {
+  /** Paths, or states of chains. */
   samples: number;
   /**
    * What `ess` counts. "paths": eq. 27. "ancestors": Sequential Monte Carlo, all descendants of one
@@ -36,29 +37,43 @@ export interface ForwardFigures {
   essOf: "paths" | "ancestors" | "chains";
   /** Pooled, a fraction in [0, 1] (chains may exceed 1). */
   ess: number;
+  /** Standard error of `ess`, by a block jackknife. */
   essStdErr: number;
   /** Median over batches of 1000 consecutive paths. */
   essMedianOfBatches: number;
+  /** Largest weight over the sum of all. */
   largestWeightShare: number;
   /** Largest W − log Z. */
   maxLogWeight: number;
+  /** Paths that left the finite numbers; they weigh nothing. */
   nonFiniteWeights: number;
   /** log Z in the anchored measure, block-jackknife standard error. */
   logZ: number;
+  /** Standard error of `logZ`. */
   logZStdErr: number;
+  /** Mean of W: a lower bound of log Z. */
   elbo: number;
+  /** ⟨U⟩, weighted. */
   meanEnergy: number;
+  /** Standard error of `meanEnergy`. */
   meanEnergyStdErr: number;
+  /** ⟨mean distance over all pairs⟩, weighted; length. */
   meanPairDistance: number;
+  /** Standard error of `meanPairDistance`. */
   meanPairDistanceStdErr: number;
   /** Evaluations of energy gradients and energies, flow sweeps, per sample; where counted. */
   gradientsPerSample?: number;
+  /** Sweeps of the pair flow for each sample, where counted. */
   flowPassesPerSample?: number;
   /** Sequential Monte Carlo: means over islands; errors above come from the spread over them. */
   islands?: number;
+  /** Samples of an island. */
   population?: number;
+  /** Resamplings of an island. */
   resamplings?: number;
+  /** Prior draws with descendants that have weight. */
   distinctAncestors?: number;
+  /** Prior draws counted by their weight, (Σ_a w_a)²/Σ_a w_a². */
   effectiveAncestors?: number;
   /** Standard deviation of log Z from island to island. */
   logZSpread?: number;
@@ -66,12 +81,17 @@ export interface ForwardFigures {
   finalEss?: number;
   /** Chains: number, kept draws of each, mean acceptance, split R-hat, autocorrelation times. */
   chains?: number;
+  /** Kept states of each chain. */
   draws?: number;
+  /** Mean acceptance. */
   acceptance?: number;
+  /** Split R-hat of the energy. */
   rHatEnergy?: number;
+  /** Split R-hat of the mean pair distance. */
   rHatPairDistance?: number;
   /** In transitions. */
   autocorrelationTimeEnergy?: number;
+  /** Of the mean pair distance, in transitions. */
   autocorrelationTimePairDistance?: number;
 }
 
@@ -157,26 +177,34 @@ function pathFigures(system: System, drawn: WeightedSamples): ForwardFigures {
 
 /** From paths that ran backward from samples of the target. */
 export interface ReferenceFigures {
+  /** Samples of the target that were run backward. */
   referenceSamples: number;
   /**
    * ESS as seen from the target: 1 / E_p[e^{W − log Z}], of single paths in any case (resampled runs:
    * of the same path without resampling).
    */
   essFromReference: number;
+  /** Standard error of `essFromReference`, by a block jackknife. */
   essFromReferenceStdErr: number;
   /** Evidence upper bound. */
   eubo: number;
+  /** Largest W − log Z among the backward paths. */
   maxLogWeightFromReference: number;
   /** log Z from both ends (Bennett's acceptance ratio). */
   logZBothEnds: number;
+  /** Standard error of `logZBothEnds`. */
   logZBothEndsStdErr: number;
   /** Wasserstein-2 of the energies, with the square root, from energyW2Samples of each. */
   energyW2: number;
+  /** How many of each energyW2 was measured with. */
   energyW2Samples: number;
+  /** What two samples of the target of this size differ by; null where it was not measured. */
   energyW2NoiseFloor: number | null;
   /** Squared Wasserstein-2 of all pair distances. */
   distanceW2: number;
+  /** How many of each distanceW2 was measured with. */
   distanceW2Samples: number;
+  /** What two samples of the target of this size differ by; null where it was not measured. */
   distanceW2NoiseFloor: number | null;
 }
 

@@ -14,24 +14,37 @@ import { moleculeFigures } from "./molecule_figures.ts";
 import type { Progress } from "./progress.ts";
 import { forward, priorSamples, samplerOf, stepsOf } from "./session.ts";
 
+/** The figures that a training ends with, as metrics.json holds them. */
 export interface Metrics extends ForwardFigures {
+  /** The system's kind. */
   readonly system: string;
+  /** The system in one line. */
   readonly definition: string;
+  /** First 16 hexadecimal digits of the definition's SHA-256. */
   readonly hash: string;
+  /** The run's seed; these samples have one of their own. */
   readonly seed: number;
+  /** What computed. */
   readonly backend: string;
+  /** Worker threads. */
   readonly workers: number;
+  /** Kernels or levels of a path. */
   readonly steps: number;
   /** The prior alone. */
   readonly mintEss: number;
+  /** log Z by importance sampling from the prior alone. */
   readonly mintLogZ: number;
+  /** log Z where it is known by quadrature. */
   readonly exactLogZ?: number;
+  /** Evaluations of energies and gradients for each sample. */
   readonly energyEvaluationsPerSample: number;
   /** Gradients and energies of training; of a molecule's prior also by what they were for. */
   readonly trainEvaluations?: number;
+  /** `trainEvaluations` by what they were for. */
   readonly trainEvaluationsOf?: Readonly<Record<string, number>>;
   /** Molecules: handedness, Ramachandran histograms. */
   readonly molecule?: MoleculeFigures;
+  /** Wall clock of training, seconds. */
   readonly trainSeconds: number;
   /** Wall clock of training by stage. */
   readonly trainStageSeconds: StageSeconds;

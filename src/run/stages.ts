@@ -34,14 +34,23 @@ export interface StageContext {
   readonly backend: ExecutorPool;
   /** Integer from 0 to 2³² − 1; everything random follows from it. */
   readonly seed: number;
+  /** Stops the stage: it throws AbortedError. */
   readonly signal?: AbortSignal;
 }
 
+/** What trainMint runs with. */
 export interface MintStage extends StageContext {
-  /** Continue from here. */
+  /**
+   * Continue from here.
+   * @internal
+   */
   readonly state?: MintTrainingState;
+  /** Start from this prior in place of one made from minimised configurations. */
   readonly model?: MintModel;
-  /** Called after every iteration. */
+  /**
+   * Called after every iteration.
+   * @internal
+   */
   readonly onStep?: (report: MintStepReport, training: MintTraining) => void | Promise<void>;
 }
 
@@ -62,13 +71,27 @@ export async function trainMint(
   return withEstimates(training.model, config.pvmf.normaliserSamples);
 }
 
+/** What trainJulep runs with. */
 export interface JulepStage extends StageContext {
+  /**
+   * Continue from here.
+   * @internal
+   */
   readonly state?: JulepTrainingState;
-  /** A molecule in internal coordinates: this prior in place of `mint`. */
+  /**
+   * A molecule in internal coordinates: this prior in place of `mint`.
+   * @internal
+   */
   readonly internal?: InternalModel;
-  /** Called once before the first iteration of a training that does not continue another. */
+  /**
+   * Called once before the first iteration of a training that does not continue another.
+   * @internal
+   */
   readonly onStart?: (training: JulepTraining) => void | Promise<void>;
-  /** After every iteration; `training` stands at the last one of those that were done together. */
+  /**
+   * After every iteration; `training` stands at the last one of those that were done together.
+   * @internal
+   */
   readonly onStep?: (report: JulepStepReport, training: JulepTraining) => void | Promise<void>;
   /** On a GPU: iterations from one read-back to the next; default: about a second's worth. */
   readonly readBackEvery?: number;
@@ -129,11 +152,13 @@ export async function startJulep(
     : { ...start, pairDrift: flowVelocity(flow) };
 }
 
+/** What samples are drawn with. */
 export interface DrawContext extends StageContext {
   /** Paths. */
   readonly samples: number;
   /** Kernels per path. */
   readonly steps: number;
+  /** Called now and then with the number of finished paths. */
   readonly onProgress?: (done: number) => void;
 }
 

@@ -32,10 +32,13 @@ import { type Progress, silent } from "./progress.ts";
 import { writeReport } from "./report.ts";
 import { trainJulep, trainMint } from "./stages.ts";
 
+/** How a run in a folder is trained. */
 export interface TrainOptions {
   /** Folder that receives the run. */
   readonly out: string;
+  /** Worker threads, 1 to 1024; default: the machine's cores. Results do not depend on it. */
   readonly workers?: number;
+  /** What computes. */
   readonly backend: BackendChoice;
   /** Replace a run that is already in `out`. */
   readonly overwrite?: boolean;
@@ -43,12 +46,17 @@ export interface TrainOptions {
   readonly checkSamples?: number;
   /** On a GPU: iterations from one read-back to the next; default: about a second's worth. */
   readonly readBackEvery?: number;
+  /** Stops the training after a checkpoint: it throws AbortedError. */
   readonly signal?: AbortSignal;
+  /** Told how far it is; default: nobody. */
   readonly progress?: Progress;
 }
 
+/** The metrics of the run, and where its files are. */
 export interface TrainSummary extends Metrics {
+  /** The run's folder. */
   readonly out: string;
+  /** The report's file. */
   readonly report: string;
 }
 

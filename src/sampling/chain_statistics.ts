@@ -4,7 +4,12 @@
  * localization", 2021, sections 2-3; without their rank normalisation).
  */
 
+/**
+ * Of one quantity along several chains; every field but `mean` is NaN for fewer than four draws a
+ * chain.
+ */
 export interface ChainStatistics {
+  /** Over all draws of all chains. */
   readonly mean: number;
   /** Of the mean, from the effective number of draws. */
   readonly standardError: number;
@@ -18,12 +23,15 @@ export interface ChainStatistics {
 
 /** What is told of a set of chains. */
 export interface ChainSummary {
+  /** Number of chains. */
   readonly chains: number;
   /** Kept draws of each chain, and HMC transitions between them. */
   readonly draws: number;
+  /** HMC transitions between kept states. */
   readonly thin: number;
   /** Mean acceptance after warm-up. */
   readonly acceptance: number;
+  /** Of U. */
   readonly energy: ChainStatistics;
   /** Of the mean distance over pairs. */
   readonly pairDistance: ChainStatistics;

@@ -18,6 +18,7 @@ import type { Island } from "./islands.ts";
 import { groupedMean } from "./islands.ts";
 import { weightedMean } from "./weights.ts";
 
+/** What becomes of handedness: see MoleculeRunConfig.chirality. */
 export type ChiralityMode = "keep" | "both" | "fold";
 
 export interface Chirality {
@@ -160,12 +161,15 @@ export function backwardShift({ mode, handedness, oneSided }: Chirality): number
   return mode === "keep" ? -LOG_2 : 0;
 }
 
+/** Which handedness a set of samples has. */
 export interface ChiralityFigures {
+  /** What was done with it. */
   mode: ChiralityMode;
   /** Atoms, from 1, with their names, as in "CA 9". */
   stereocentres: string[];
   /** Weighted fraction of the mirror image among the samples before folding; `keep`: of those drawn. */
   mirrored: number;
+  /** Standard error of `mirrored`. */
   mirroredStdErr: number;
   /** Neither the given handedness nor its mirror image. */
   otherDiastereomers: number;

@@ -8,6 +8,7 @@ import type { System } from "../systems/system.ts";
 import { groupedMean } from "./islands.ts";
 import { weightedMean } from "./weights.ts";
 
+/** Both identities as measured on a set of weighted samples. */
 export interface Identities {
   /** ⟨x·∇U⟩ and the number of degrees of freedom it should be. */
   virial: { mean: number; standardError: number; expected: number };
@@ -20,6 +21,7 @@ export interface Identities {
   };
   /** Configurations used for the first and for the second. */
   virialSamples: number;
+  /** Configurations used for `laplacian`. */
   samples: number;
 }
 

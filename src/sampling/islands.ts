@@ -7,12 +7,15 @@ import { blockJackknife } from "./jackknife.ts";
 
 /** One population. */
 export interface Island {
+  /** log of the island's unbiased estimate of Z. */
   readonly logZ: number;
+  /** Samples of the island. */
   readonly population: number;
   /** Levels after which it was resampled. */
   readonly resampled: number;
   /** Prior draws with descendants that have weight, and (Σ_a w_a)²/Σ_a w_a² over them. */
   readonly distinctAncestors: number;
+  /** (Σ_a w_a)²/Σ_a w_a² over prior draws a, w_a the weight of all descendants. */
   readonly effectiveAncestors: number;
 }
 

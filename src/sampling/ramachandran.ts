@@ -77,7 +77,9 @@ export function histogramDivergence(p: Float64Array, q: Float64Array): number {
 
 /** Mean and standard deviation over repetitions. */
 export interface Floor {
+  /** Over the repetitions. */
   readonly mean: number;
+  /** Standard deviation of one repetition. */
   readonly deviation: number;
 }
 
@@ -153,12 +155,15 @@ function lowerBound(cumulative: Float64Array, level: number): number {
   return low;
 }
 
+/** Weights of the basins φ > 0 and φ < 0. */
 export interface BasinFigures {
   /** P(φ > 0). */
   readonly positivePhi: number;
+  /** Standard error of `positivePhi`. */
   readonly positivePhiStdErr: number;
   /** F(φ > 0) − F(φ < 0) = −log P(φ > 0)/P(φ < 0), kT; not finite where one basin is empty. */
   readonly freeEnergyDifference: number;
+  /** Standard error of `freeEnergyDifference`, kT. */
   readonly freeEnergyDifferenceStdErr: number;
 }
 
@@ -188,6 +193,7 @@ export function basins(
 
 /** KL(reference ‖ samples) of the (φ, ψ) histograms, and what two true samples would have. */
 export interface RamachandranComparison extends BasinFigures {
+  /** Samples of the reference; the basins above are of them. */
   readonly samples: number;
   /** Of the weighted samples. */
   readonly kl: number;
@@ -195,17 +201,22 @@ export interface RamachandranComparison extends BasinFigures {
   readonly klFloor: Floor;
   /** Between random halves of the reference. */
   readonly klOfHalves: Floor;
-  /** Of the prior, as drawn and weighted. */
+  /** KL of the reference from the prior as drawn. */
   readonly klPrior: number;
+  /** The same with the weights e^{−U}/q. */
   readonly klPriorWeighted: number;
 }
 
+/** One residue's (φ, ψ): its basins, and how far its histogram is from a reference's. */
 export interface RamachandranFigures extends BasinFigures {
   /** Atoms, counted from 1. */
   readonly phi: readonly number[];
+  /** Atoms, counted from 1. */
   readonly psi: readonly number[];
   /** Bins along each angle. */
   readonly bins: number;
+  /** What the samples are worth as independent ones. */
   readonly effectiveSamples: number;
+  /** Where a reference was given. */
   readonly reference?: RamachandranComparison;
 }

@@ -50,6 +50,14 @@ function essOfRange(weights: Float64Array, from: number, to: number): number {
 /**
  * Kish's effective sample size as a fraction in [0, 1]: (Σw)² / (n Σw²), eq. 27. Zero when there is
  * no sample or no weight. One number from one end: it does not see what the sampler never visits.
+ *
+ * @example Four samples, one of which has all the weight
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { effectiveSampleSize } from "@lab/mintjulep";
+ *
+ * assert.equal(effectiveSampleSize(Float64Array.of(0, -Infinity, -Infinity, -Infinity)), 0.25);
+ * ```
  */
 export function effectiveSampleSize(logWeights: Float64Array): number {
   return essOfRange(scaledWeights(logWeights).weights, 0, logWeights.length);

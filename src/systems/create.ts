@@ -12,7 +12,26 @@ import { Molecule } from "./molecule/molecule.ts";
 import { namedMolecule } from "./molecule/presets.ts";
 import type { System } from "./system.ts";
 
-/** The system of a configuration. Throws InputError naming the field and value that is impossible. */
+/**
+ * The system of a configuration. Throws InputError naming the field and value that is impossible.
+ *
+ * @example U and ∂U/∂x of two particles at the distance of least energy, U = −ε
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createSystem } from "@lab/mintjulep";
+ *
+ * const pair = createSystem({
+ *   kind: "lennard_jones",
+ *   particles: 2,
+ *   epsilon: 2,
+ *   oscillator: 1e-9,
+ *   softCore: { kind: "shifted" },
+ * });
+ * const gradient = new Float64Array(6);
+ * const U = pair.energyAndGradient(Float64Array.of(0, 0, 0, 1, 0, 0), gradient);
+ * assert.ok(Math.abs(U + 2) < 1e-6 && Math.hypot(...gradient) < 1e-6);
+ * ```
+ */
 export function createSystem(config: SystemConfig): System {
   switch (config.kind) {
     case "double_well":

@@ -26,7 +26,9 @@ import type {
 
 /** Argument and result of every job, under the executor's own names (see backend.ts). */
 export interface Jobs {
+  /** Prior draws with log q and U. */
   drawPrior: { job: DrawJob; result: PriorDraw };
+  /** log q of given positions. */
   priorLogDensity: {
     job: {
       readonly count: number;
@@ -35,19 +37,32 @@ export interface Jobs {
     };
     result: Float64Array;
   };
+  /** Σ weights · ∂(−log q)/∂parameters. */
   mintGradient: { job: MintGradientJob; result: Float64Array };
+  /** U_t, (count), and ∂U_t/∂x, (count, N, n). */
   energies: { job: EnergyJob; result: { energies: Float64Array; gradients: Float64Array } };
+  /** Whole paths of the transport. */
   trajectories: { job: TrajectoryJob; result: TrajectoryResult };
+  /** Gradients along stored trajectories. */
   trajectoryGradient: { job: GradientJob; result: GradientResult };
+  /** Whole iterations of training; only where a device keeps what they need. */
   train: { job: TrainJob; result: TrainResult };
+  /** Annealed paths without a network. */
   paths: { job: PathJob; result: PathResult };
+  /** One island of Sequential Monte Carlo. */
   island: { job: IslandJob; result: IslandResult };
+  /** Fits the pair flow of a path. */
   fitFlow: { job: FlowFitJob; result: FlowFitResult };
+  /** Chooses the levels of a path. */
   adaptLevels: { job: AdaptLevelsJob; result: AdaptLevelsResult };
+  /** HMC chains on the target. */
   chains: { job: ChainsJob; result: ChainsResult };
 }
+/** Name of a job. */
 export type JobName = keyof Jobs;
+/** Argument of a job. */
 export type Job<K extends JobName> = Jobs[K]["job"];
+/** Result of a job. */
 export type Result<K extends JobName> = Jobs[K]["result"];
 
 const handlers: {

@@ -14,10 +14,13 @@ export { WorkerLostError } from "./remote.ts";
 export type { Job, JobName, Jobs, Result } from "./job.ts";
 export { chunks } from "./chunks.ts";
 
+/** How a pool is started. */
 export interface PoolOptions {
+  /** What computes in every worker. */
   readonly backend: BackendName;
   /** Number of workers, 1 to 1024; default: the machine's cores. */
   readonly workers?: number;
+  /** How each worker's executor is made. */
   readonly executor?: ExecutorOptions;
   /** Told in one line when a worker is lost. */
   readonly progress?: { note(line: string): void };
@@ -25,6 +28,7 @@ export interface PoolOptions {
   readonly workerUrl?: URL;
 }
 
+/** How one or several jobs are done. */
 export interface JobOptions<K extends JobName> {
   /** Rejects with AbortedError at once; workers finish the job at hand and stay usable. */
   readonly signal?: AbortSignal;
@@ -68,6 +72,7 @@ interface Slot {
 
 /** Workers with a backend each, which do the jobs of the stages; dispose of it at the end. */
 export class ExecutorPool implements AsyncDisposable {
+  /** What computes. */
   readonly backend: BackendName;
   readonly #options: PoolOptions;
   readonly #slots: Slot[];
