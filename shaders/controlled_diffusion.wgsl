@@ -1,43 +1,9 @@
-// uses: group math positions two_floats low_parts threefry pair_energies gauge egnn clip control
+// uses: group trajectory_job math positions two_floats low_parts threefry pair_energies gauge egnn clip control
 // Whole paths of the comparators: one workgroup runs one sample through steps [visit_from, visit_to) of its
 // time grid, forward from t = 0 or backward from t = 1. A step evaluates the control once, at its state of
 // smaller t. log k⁻ − log k⁺ = ½ (|r⁺|² − |r⁻|²) + constants, which are the host's; residuals come from
 // displacements, never from differences of positions; the host adds the steps' numbers in float64.
 
-struct Job {
-  /** Number of the first sample, as random numbers count them. */
-  first_sample: u32,
-  /** Samples in `kept`: its row length. */
-  samples: u32,
-  /** Place of this dispatch's first sample in `kept`. */
-  offset: u32,
-  /** T. */
-  steps: u32,
-  /** First step of this dispatch, in the order of the path. */
-  visit_from: u32,
-  /** Step it stops before. */
-  visit_to: u32,
-  /** 1: from t = 0 by k⁺; 0: from t = 1 by k⁻. */
-  forward: u32,
-  /** 1: states and forces go to `kept`. */
-  keep: u32,
-  /** Key of the random numbers. */
-  key: vec2<u32>,
-  /** Normals start at this counter times the step. */
-  counters_per_step: u32,
-  /** Samples in `results`: its row length. */
-  row: u32,
-  /** Place in `carry` and `results` of the first sample of `kept`. */
-  column: u32,
-  /** Ticks of the network's pass that this dispatch does, as in julep.wgsl. */
-  tick_from: u32,
-  /** Tick it stops before. */
-  tick_to: u32,
-  /** Always 0; see rolled(). */
-  zero: u32,
-}
-
-@group(0) @binding(0) var<uniform> job: Job;
 /** Network parameters, then the same transposed. */
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 // Binding 2, the prior's parameters, belongs to julep.wgsl.

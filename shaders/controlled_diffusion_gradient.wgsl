@@ -1,40 +1,10 @@
-// uses: group math positions two_floats low_parts pair_energies gauge egnn egnn_backward clip control
+// uses: group gradient_job math positions two_floats low_parts pair_energies gauge egnn egnn_backward clip control
 // Gradients along stored paths of the comparators. An item is one step of one sample; every workgroup takes
 // a fixed range of items, in order, and adds what they give to its own slot; reduce.wgsl adds the slots.
 // States held fixed: of Σ coefficients·increments. THROUGH the path: of Σ_s c_s W_s, the noise held fixed,
 // by the adjoint method; a sample's items then follow one another from its last step to its first, all in
 // one workgroup. Formulas: src/backends/reference/controlled_diffusion.ts.
 
-struct Job {
-  /** Samples in `kept`: its row length. */
-  samples: u32,
-  /** T. */
-  steps: u32,
-  /** Items up to the last one of this dispatch. */
-  items: u32,
-  /** Place of the first item. */
-  first_item: u32,
-  /** Items of one workgroup. */
-  per_group: u32,
-  /** First item of each workgroup that this dispatch does. */
-  item_from: u32,
-  /** Item of each workgroup it stops before. */
-  item_to: u32,
-  /** Numbers in a slot. */
-  slot_size: u32,
-  /** S: samples in `coefficients`, its row length. */
-  row: u32,
-  /** Place there of the first sample of `kept`. */
-  column: u32,
-  /** Ticks that this dispatch does of an item's 2·TICKS, as in julep_gradient.wgsl. */
-  tick_from: u32,
-  /** Tick it stops before. */
-  tick_to: u32,
-  /** Always 0; see rolled(). */
-  zero: u32,
-}
-
-@group(0) @binding(0) var<uniform> job: Job;
 /** Network parameters, then the same transposed. */
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 /** As in controlled_diffusion.wgsl. */

@@ -1,44 +1,9 @@
-// uses: group math positions two_floats low_parts threefry pair_energies mint_prior gauge egnn matrix_exponential soft_lennard_jones pair_velocity pair_path displacement clip force
+// uses: group trajectory_job math positions two_floats low_parts threefry pair_energies mint_prior gauge egnn matrix_exponential soft_lennard_jones pair_velocity pair_path displacement clip force
 // Whole trajectories: one workgroup runs one sample through visits [visit_from, visit_to) of its time grid. A
 // visit evaluates force and network at the state once; they serve the kernel that arrives and the one
 // that leaves. log k⁻ − log k⁺ = ½ (|r⁺|² − |r⁻|²); residuals come from displacements, never from
 // differences of positions; the host adds the steps' numbers in float64.
 
-struct Job {
-  /** Number of the first sample, as random numbers count them. */
-  first_sample: u32,
-  /** Samples in `kept`: its row length. */
-  samples: u32,
-  /** Place of this dispatch's first sample in `kept`. */
-  offset: u32,
-  /** T. */
-  steps: u32,
-  /** First visit of this dispatch. */
-  visit_from: u32,
-  /** Visit it stops before. */
-  visit_to: u32,
-  /** 1: from t = 0 by k⁺; 0: from t = 1 by k⁻. */
-  forward: u32,
-  /** 1: states and forces go to `kept`. */
-  keep: u32,
-  /** Key of the random numbers. */
-  key: vec2<u32>,
-  /** Normals start at this counter times the step. */
-  counters_per_step: u32,
-  /** Samples in `results`: its row length. */
-  row: u32,
-  /** Place in `carry` and `results` of the first sample of `kept`. */
-  column: u32,
-  /** Ticks of the network's pass that this dispatch does, tick_from ... tick_to − 1; all TICKS of them unless one
-   * visit is too long for one dispatch. */
-  tick_from: u32,
-  /** Tick it stops before. */
-  tick_to: u32,
-  /** Always 0; see rolled(). */
-  zero: u32,
-}
-
-@group(0) @binding(0) var<uniform> job: Job;
 /** Network parameters, then the same transposed. */
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 @group(0) @binding(2) var<storage, read> prior: array<f32>;

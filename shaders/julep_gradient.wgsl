@@ -1,40 +1,9 @@
-// uses: group math positions two_floats low_parts gauge egnn egnn_backward matrix_exponential soft_lennard_jones pair_velocity pair_path displacement
+// uses: group gradient_job math positions two_floats low_parts gauge egnn egnn_backward matrix_exponential soft_lennard_jones pair_velocity pair_path displacement
 // The gradient of the loss along stored trajectories. An item is one state of one sample; every workgroup
 // takes a fixed range of items, in order, and adds what they give to its own slot; reduce.wgsl adds the
 // slots. At a state the kernel that leaves it (k⁺ of step j) and the one that arrives (k⁻ of step j − 1)
 // are evaluated; states are held fixed.
 
-struct Job {
-  /** Samples in `kept`: its row length. */
-  samples: u32,
-  /** T. */
-  steps: u32,
-  /** Items up to the last one of this dispatch. */
-  items: u32,
-  /** Place of the first item. */
-  first_item: u32,
-  /** Items of one workgroup. */
-  per_group: u32,
-  /** First item of each workgroup that this dispatch does. */
-  item_from: u32,
-  /** Item of each workgroup it stops before. */
-  item_to: u32,
-  /** Numbers in a slot. */
-  slot_size: u32,
-  /** S: samples in `coefficients` and `rates`, their row length. */
-  row: u32,
-  /** Place there of the first sample of `kept`. */
-  column: u32,
-  /** Ticks that this dispatch does of an item's 2·TICKS (the network forward, then backward); all of them unless
-   * one item is too long for one dispatch. */
-  tick_from: u32,
-  /** Tick it stops before. */
-  tick_to: u32,
-  /** Always 0; see rolled(). */
-  zero: u32,
-}
-
-@group(0) @binding(0) var<uniform> job: Job;
 /** Network parameters, then the same transposed. */
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 /** As in julep.wgsl. */

@@ -1,4 +1,4 @@
-// uses: group math positions two_floats low_parts pair_energies mint_prior gauge soft_lennard_jones clip level_energy
+// uses: group batch math positions two_floats low_parts pair_energies mint_prior gauge soft_lennard_jones clip level_energy
 // U_k and ∂U_k/∂x of a batch, one workgroup for each system.
 
 struct Job {
@@ -24,19 +24,10 @@ struct Job {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   set_work_base(group.x);
   let system = job.offset + group.x;
-  for (var q = lid; q < SIZE; q += W) {
-    work[X + q] = positions[system * SIZE + q];
-  }
-  sync();
+  load_system(system, lid);
   let energy = level_energy(job.level, X, KICK, lid);
   if (job.clip == 1u) {
     clip_level(job.level, KICK, lid);
   }
-  let to = system * (SIZE + 1u);
-  for (var q = lid; q < SIZE; q += W) {
-    results[to + q] = work[KICK + q];
-  }
-  if (lid == 0u) {
-    results[to + SIZE] = energy;
-  }
+  store_system(system, KICK, energy, lid);
 }

@@ -1,4 +1,4 @@
-// uses: group math positions mint_prior
+// uses: group batch math positions mint_prior
 // log q and ∂log q/∂x of a batch, one workgroup for each system.
 
 struct Job {
@@ -19,16 +19,7 @@ struct Job {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   set_work_base(group.x);
   let system = job.offset + group.x;
-  for (var q = lid; q < SIZE; q += W) {
-    work[X + q] = positions[system * SIZE + q];
-  }
-  sync();
+  load_system(system, lid);
   let log_density = mint_prior(X, GRADIENT, lid);
-  let to = system * (SIZE + 1u);
-  for (var q = lid; q < SIZE; q += W) {
-    results[to + q] = work[GRADIENT + q];
-  }
-  if (lid == 0u) {
-    results[to + SIZE] = log_density;
-  }
+  store_system(system, GRADIENT, log_density, lid);
 }

@@ -1,4 +1,4 @@
-// uses: group positions two_floats low_parts pair_energies
+// uses: group batch positions two_floats low_parts pair_energies
 // U_t and ∂U_t/∂x of a batch, one workgroup for each system.
 
 struct Job {
@@ -20,17 +20,8 @@ struct Job {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   set_work_base(group.x);
   let system = job.offset + group.x;
-  for (var q = lid; q < SIZE; q += W) {
-    work[X + q] = positions[system * SIZE + q];
-  }
-  sync();
+  load_system(system, lid);
   let energy = pair_energies(X, GRADIENT, job.t, lid);
   sync();
-  let to = system * (SIZE + 1u);
-  for (var q = lid; q < SIZE; q += W) {
-    results[to + q] = work[GRADIENT + q];
-  }
-  if (lid == 0u) {
-    results[to + SIZE] = energy;
-  }
+  store_system(system, GRADIENT, energy, lid);
 }

@@ -1,4 +1,4 @@
-// uses: group math positions two_floats low_parts pair_flow
+// uses: group batch math positions two_floats low_parts pair_flow
 // One sweep of the pair flow, or its inverse, of a batch, one workgroup for each system.
 
 struct Job {
@@ -24,16 +24,7 @@ struct Job {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   set_work_base(group.x);
   let system = job.offset + group.x;
-  for (var q = lid; q < SIZE; q += W) {
-    work[X + q] = positions[system * SIZE + q];
-  }
-  sync();
+  load_system(system, lid);
   let log_determinant = pair_flow(job.level, X, job.inverse == 1u, lid);
-  let to = system * (SIZE + 1u);
-  for (var q = lid; q < SIZE; q += W) {
-    results[to + q] = work[X + q];
-  }
-  if (lid == 0u) {
-    results[to + SIZE] = log_determinant;
-  }
+  store_system(system, X, log_determinant, lid);
 }

@@ -1,4 +1,4 @@
-// uses: group positions pair_velocity
+// uses: group batch positions pair_velocity
 // The pair drift of a batch, one workgroup for each system.
 
 struct Job {
@@ -20,17 +20,8 @@ struct Job {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   set_work_base(group.x);
   let system = job.offset + group.x;
-  for (var q = lid; q < SIZE; q += W) {
-    work[X + q] = positions[system * SIZE + q];
-  }
-  sync();
+  load_system(system, lid);
   tabulated_velocity(0u, X, VELOCITY, lid);
   sync();
-  let to = system * (SIZE + 1u);
-  for (var q = lid; q < SIZE; q += W) {
-    results[to + q] = work[VELOCITY + q];
-  }
-  if (lid == 0u) {
-    results[to + SIZE] = 0.0;
-  }
+  store_system(system, VELOCITY, 0.0, lid);
 }

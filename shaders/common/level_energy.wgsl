@@ -15,11 +15,7 @@ fn level_at(level: i32) -> u32 {
  * it saturates. Its gradient is added to work[gradient ...], but for the centre of mass. No barrier.
  */
 fn saturate_confinement(excess: f32, inverse: f32, x: u32, gradient: u32, lid: u32) -> f32 {
-  var centre = vec3<f32>();
-  for (var j = 0u; j < rolled(N); j++) {
-    centre += position(x, j);
-  }
-  centre /= f32(N);
+  let centre = centre_of(x);
   var energy = 0.0;
   for (var i = lid; i < N; i += W) {
     let d = position(x, i) - centre;

@@ -27,15 +27,6 @@ fn labelled(g: u32, j: u32) -> u32 {
   return u32(prior[LABELLINGS + g * N + j]);
 }
 
-/** The centre of all particles. */
-fn centre_of(x: u32) -> vec3<f32> {
-  var sum = vec3<f32>();
-  for (var i = 0u; i < N; i++) {
-    sum += position(x, i);
-  }
-  return sum / f32(N);
-}
-
 /** log q at work[x ...], returned to all threads; ∂log q/∂x to work[gradient ...]. Ends with a barrier. */
 fn mint_prior(x: u32, gradient: u32, lid: u32) -> f32 {
   let centre = centre_of(x);

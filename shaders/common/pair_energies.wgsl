@@ -38,10 +38,7 @@ fn pair_term(d2: f32, t: f32) -> vec2<f32> {
 fn pair_energies(x: u32, gradient: u32, t: f32, lid: u32) -> f32 {
   var centre = vec3<f32>();
   if (KIND != 0u) {
-    for (var j = 0u; j < rolled(N); j++) {
-      centre += position(x, j);
-    }
-    centre /= f32(N);
+    centre = centre_of(x);
   }
   var energy = 0.0;
   for (var i = lid; i < N; i += W) {

@@ -9,11 +9,7 @@ fn soft_lennard_jones(level: vec4<f32>, x: u32, gradient: u32, lid: u32) -> f32 
   let attraction = level.y;
   let softness = level.z;
   let confinement = level.w;
-  var centre = vec3<f32>();
-  for (var j = 0u; j < rolled(N); j++) {
-    centre += position(x, j);
-  }
-  centre /= f32(N);
+  let centre = centre_of(x);
   var energy = 0.0;
   for (var i = lid; i < N; i += W) {
     let xi = position(x, i);

@@ -277,7 +277,7 @@ export class GpuPath {
 }
 
 /** Samples on the device, moving together. */
-export class GpuPopulation {
+class GpuPopulation {
   readonly #kernels: GpuKernels;
   readonly #problem: GpuPathProblem;
   readonly #prepare: () => Promise<PreparedKernel>;
