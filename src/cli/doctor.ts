@@ -47,7 +47,7 @@ export interface Findings {
 export type Adapter = AdapterFacts;
 
 /** Looks around. Never throws for something that is merely absent. */
-export async function examine(): Promise<Findings> {
+async function examine(): Promise<Findings> {
   const { simd, relaxedSimd } = simdFeatures();
   const kernels = simd && await kernelsCompile(relaxedSimd ? "relaxed" : "plain");
   const found = await findAdapter();

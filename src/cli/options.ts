@@ -50,9 +50,9 @@ type Flag = `--${string}`;
 // The value's own message already names the flag.
 const errors = { invalidValue: (error: Message) => error };
 
-/** `flag N`: an integer from 1 to 1e9. */
-export function countOption(flag: Flag, description: string) {
-  return option(flag, integerOf(flag, "N", 1, MAX_COUNT, "from 1 to 1e9"), {
+/** `flag N`: an integer from `least` to 1e9. */
+export function countOption(flag: Flag, description: string, least = 1) {
+  return option(flag, integerOf(flag, "N", least, MAX_COUNT, `from ${least} to 1e9`), {
     description: sentence(description),
     errors,
   });

@@ -38,11 +38,14 @@ export const tuneCommand = command(
       60,
     ),
     population: withDefault(
-      countOption("--population", "Paths in a generation; 14 by default"),
+      countOption("--population", "Paths in a generation, at least 4; 14 by default", 4),
       14,
     ),
     samples: withDefault(
-      countOption("--samples", "Samples of each path, either way; 256 by default"),
+      countOption(
+        "--samples",
+        "Samples of each path, either way, up to the next multiple of 4; 256 by default",
+      ),
       256,
     ),
     seed: seedOption("What all random numbers are keyed by; default 2666"),
@@ -66,7 +69,6 @@ export async function runTune(options: InferValue<typeof tuneCommand>): Promise<
     (signal) =>
       tune(config, {
         ...rest,
-        population: Math.max(4, rest.population),
         samples: Math.ceil(samples / 4) * 4,
         signal,
         progress: displayProgress(),

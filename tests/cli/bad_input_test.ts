@@ -1,7 +1,14 @@
 /** Whatever the user gets wrong is one clear line and exit code 2, and no file changes. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { assertRefused, contents, inFolder, mintjulep, trainArgs } from "./command.ts";
+import {
+  assertRefused,
+  contents,
+  inFolder,
+  mintjulep,
+  mintjulepHere,
+  trainArgs,
+} from "./command.ts";
 
 /** Arguments, with DIR standing for a folder with the files below; what the line must say. */
 const cases: [string, RegExp][] = [
@@ -125,6 +132,7 @@ const cases: [string, RegExp][] = [
   ["tune --out DIR/new", /tune needs a preset or a JSON file/],
   ["tune dw4 --out DIR/new --method mcmc", /mcmc/],
   ["tune lj13 --out DIR/new --generations 0", /--generations must be .*, got 0$/],
+  ["tune lj13 --out DIR/new --population 3", /--population must be .* from 4 to 1e9, got 3$/],
   ["doctor --jsonn", /`--jsonn`/],
   ["doctor everything", /`everything`/],
 ];
@@ -158,7 +166,7 @@ for (const [line, pattern] of cases) {
       }
       const before = contents(dir);
       const args = line.split(" ").filter((arg) => arg !== "").map((a) => a.replace("DIR", dir));
-      const result = await mintjulep(...args);
+      const result = await mintjulepHere(...args);
       assertRefused(result, pattern);
       assert.equal(result.stderr.trimEnd().split("\n").length, 1, result.stderr);
       assert.deepEqual(contents(dir), before);
@@ -192,7 +200,7 @@ Deno.test("a finished run stays as it was whatever is asked of it wrongly", asyn
       [["evaluate", run, "--samples", "8", "--reference", join(dir, "bad.npy")], /bad\.npy/],
     ];
     for (const [args, pattern] of wrong) {
-      assertRefused(await mintjulep(...args), pattern);
+      assertRefused(await mintjulepHere(...args), pattern);
       assert.deepEqual(contents(dir), before, args.join(" "));
     }
   });
@@ -234,7 +242,7 @@ Deno.test("damaged files of a run are named, and left alone", async () => {
           ["train", damaged, "--resume"],
         ]
       ) {
-        assertRefused(await mintjulep(...args), pattern);
+        assertRefused(await mintjulepHere(...args), pattern);
         assert.deepEqual(contents(damaged), before, args.join(" "));
       }
       await Deno.remove(damaged, { recursive: true });

@@ -1,6 +1,7 @@
 /** Runs the real command line as a subprocess, and tiny runs for it to work on. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { main as run } from "../../src/cli/main.ts";
 
 export const root = new URL("../../", import.meta.url);
 const main = new URL("src/mod.ts", root).pathname;
@@ -21,6 +22,25 @@ export async function mintjulep(...args: string[]): Promise<Outcome> {
   return await outcome(
     new Deno.Command(Deno.execPath(), { args: denoArgs(args), cwd: root, env: environment }),
   );
+}
+
+/** The same in this process, in a hundredth of the time: for commands that end before they begin. */
+export async function mintjulepHere(...args: string[]): Promise<Outcome> {
+  const written = { stdout: "", stderr: "" };
+  const text = new TextDecoder();
+  for (const name of ["stdout", "stderr"] as const) {
+    Deno[name].writeSync = (bytes) => {
+      written[name] += text.decode(bytes);
+      return bytes.length;
+    };
+  }
+  try {
+    return { code: await run(args), ...written };
+  } finally {
+    for (const name of ["stdout", "stderr"] as const) {
+      delete (Deno[name] as Partial<typeof Deno.stdout>).writeSync; // The prototype's is back.
+    }
+  }
 }
 
 /** Starts a command and leaves it running. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { decodeNpy } from "../../src/io/npy.ts";
-import { inFolder, mintjulep } from "./command.ts";
+import { inFolder, mintjulep, mintjulepHere } from "./command.ts";
 
 async function succeeded(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await mintjulep(...args);
@@ -113,7 +113,7 @@ Deno.test("--method adjusted: what does not fit a path is refused in one line", 
       [["--buffer", "--reference", "x.npy"], /--buffer stands in for --reference/],
     ];
     for (const [args, line] of cases) {
-      const { code, stderr } = await mintjulep("evaluate", run, "--samples", "16", ...args);
+      const { code, stderr } = await mintjulepHere("evaluate", run, "--samples", "16", ...args);
       assert.equal(code, 2);
       assert.match(stderr.trim(), line);
       assert.equal(stderr.trim().split("\n").length, 1);

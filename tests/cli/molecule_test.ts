@@ -8,7 +8,7 @@ import { readSamples } from "../../src/io/samples.ts";
 import { gpuUnavailable } from "../conformance/gpu.ts";
 import { Handedness } from "../../src/systems/molecule/stereo.ts";
 import { forceField, frames, path, text } from "../molecule/data.ts";
-import { assertRefused, inFolder, mintjulep, trainArgs } from "./command.ts";
+import { assertRefused, inFolder, mintjulep, mintjulepHere, trainArgs } from "./command.ts";
 
 const prmtop = path("aldp.prmtop");
 
@@ -53,7 +53,7 @@ Deno.test("inspect reads a system in pieces, of which training is refused", asyn
     assert.equal(JSON.parse(stdout).structure, undefined);
     const args = ["--coordinates", path("aldp.inpcrd"), "--out", join(dir, "r")];
     assertRefused(
-      await mintjulep("train", file, ...args),
+      await mintjulepHere("train", file, ...args),
       /the molecule is in pieces: no bonds lead/,
     );
   });
@@ -136,7 +136,7 @@ Deno.test("molecules and coordinates that cannot be read are refused in one line
       ],
       [["energy", "aldp", "--solvent", "water"], /--solvent.*none.*obc1.*obc2/],
     ];
-    for (const [args, pattern] of cases) assertRefused(await mintjulep(...args), pattern);
+    for (const [args, pattern] of cases) assertRefused(await mintjulepHere(...args), pattern);
   });
 });
 
