@@ -21,7 +21,7 @@ const PAIR_MINIMUM = -40 / 9; // of u, taken off six times so that nothing overf
 const boltzmann = (d: number) => Math.exp(PAIR_MINIMUM - pairEnergy(d));
 
 /** In-place radix-2 transform of `n` complex numbers, `stride` apart from `offset`. */
-export function fft(
+function fft(
   re: Float64Array,
   im: Float64Array,
   n: number,

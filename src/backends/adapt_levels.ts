@@ -13,7 +13,7 @@ import type { PathBackend } from "./population.ts";
 import { populationWeights, systematicAncestors } from "./smc.ts";
 
 /** n-normalised conditional ESS (Σ W u)²/Σ W u², u = e^{U_from − U_to}, W the present weights. */
-export function conditionalEss(
+function conditionalEss(
   weights: Float64Array,
   from: Float64Array,
   to: Float64Array,

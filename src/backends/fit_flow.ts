@@ -27,7 +27,7 @@ const LARGEST_SQUARE = 400;
 const GOOD = 0.9;
 
 /** Mean of min((d − median)², 400); what is not a number counts in full. */
-export function robustVariance(values: Float64Array): number {
+function robustVariance(values: Float64Array): number {
   const median = quantile(values, 0.5);
   let sum = 0;
   for (const v of values) {

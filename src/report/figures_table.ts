@@ -194,7 +194,7 @@ export function deviation(
 }
 
 /** A method in words. */
-export function methodTitle(method = "julep"): string {
+function methodTitle(method = "julep"): string {
   return titles[method] ?? escapeHtml(method);
 }
 

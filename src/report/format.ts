@@ -22,7 +22,7 @@ export function fixed(x: number | undefined | null, digits: number): string {
 }
 
 /** Decimals at which an error shows two significant digits; 3 where there is no usable error. */
-export function decimalsOfError(error: number | undefined): number {
+function decimalsOfError(error: number | undefined): number {
   if (error === undefined || !Number.isFinite(error) || error <= 0) return 3;
   return Math.min(12, Math.max(0, 1 - Math.floor(Math.log10(error))));
 }

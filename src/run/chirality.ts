@@ -18,7 +18,7 @@ export function givenGeometry({ system, molecule, internal }: RunConfig): Float6
 }
 
 /** The mode that "auto" stands for. */
-export function chiralityMode(config: RunConfig): ChiralityMode {
+function chiralityMode(config: RunConfig): ChiralityMode {
   const asked = config.molecule?.chirality ?? "auto";
   return asked === "auto" ? isOneSided(config) ? "keep" : "both" : asked;
 }

@@ -23,7 +23,7 @@ export interface LoadedMolecule {
 }
 
 /** Molecules that need no file. */
-export const moleculePresets: Readonly<Record<string, Solvent>> = {
+const moleculePresets: Readonly<Record<string, Solvent>> = {
   aldp: "obc1",
   "aldp-vacuum": "none",
 };

@@ -132,7 +132,7 @@ export async function trainJulep(
 }
 
 /** The transport before training, with its pair flow fitted where the configuration asks for one. */
-export async function startJulep(
+async function startJulep(
   system: System,
   config: JulepConfig,
   seed: number,

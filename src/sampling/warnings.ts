@@ -19,7 +19,7 @@ import {
 } from "./weights.ts";
 
 /** Fewer samples than this do not carry a headline ESS. */
-export const HEADLINE_SAMPLES = 10_000;
+const HEADLINE_SAMPLES = 10_000;
 
 /** Deviations beyond this many standard errors are reported: about 1 false alarm in 400 each. */
 const SIGMAS = 3;

@@ -6,7 +6,7 @@
 import { blockJackknife } from "./jackknife.ts";
 
 /** Samples in each batch of `medianBatchEss`, unless told otherwise. */
-export const ESS_BATCH_SIZE = 1000;
+const ESS_BATCH_SIZE = 1000;
 
 /**
  * Largest share of one weight in all for which the spread of the samples says anything about the
@@ -14,7 +14,7 @@ export const ESS_BATCH_SIZE = 1000;
  * value is nought: the formulae give errors near zero where the error is unknown, so that NaN is
  * given instead.
  */
-export const MAX_SHARE_FOR_ERRORS = 0.5;
+const MAX_SHARE_FOR_ERRORS = 0.5;
 
 /** Weights relative to the largest one: the scale cancels, and nothing overflows. */
 function scaledWeights(logWeights: Float64Array): { weights: Float64Array; max: number } {

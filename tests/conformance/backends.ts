@@ -23,7 +23,7 @@ export const notOnGpu = {
 /** One executor for all tests of a file: compiling its kernels takes seconds on software Vulkan. */
 let gpu: Promise<Executor> | undefined;
 
-export const backends: readonly BackendUnderTest[] = [
+const backends: readonly BackendUnderTest[] = [
   {
     name: "wasm relaxed",
     unavailable: relaxedSimd ? null : "this runtime has no relaxed SIMD",

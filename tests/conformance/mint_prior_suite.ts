@@ -151,7 +151,7 @@ function evaluate(kernels: KernelInstance, model: MintModel, positions: Float64A
 }
 
 /** Draws of the model itself, and points far from it. */
-export function testPositions(model: MintModel, count: number): Float64Array {
+function testPositions(model: MintModel, count: number): Float64Array {
   const half = Math.ceil(count / 2);
   const drawn = drawMint(new MintDensity(model), 21, 0, half);
   const far = randomPositions(count - half, model.particles, model.dimension, 1.3, 5);

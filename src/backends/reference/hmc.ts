@@ -10,7 +10,7 @@ import { clipForce } from "./level_energy.ts";
 import { projectGauge } from "./julep.ts";
 
 /** Counters of one level's random numbers: N·n normals and one uniform. */
-export function countersPerLevel(size: number): number {
+function countersPerLevel(size: number): number {
   return Math.ceil(size / 2) + 1;
 }
 

@@ -9,7 +9,7 @@
  *
  * Float64 reference of assembly/matrix_exponential.ts.
  */
-export const TERMS = 12;
+const TERMS = 12;
 
 export interface LowRank {
   /** (N, C). */

@@ -18,8 +18,8 @@ import type { KernelInstance } from "./module.ts";
 
 /** Numbers of a component before its means; parts and rotors that there is room for. */
 const HEAD = 16;
-export const MOST_PARTS = 8;
-export const MOST_ROTORS = 8;
+const MOST_PARTS = 8;
+const MOST_ROTORS = 8;
 
 const padded = (count: number): number => Math.ceil(count / 4) * 4;
 const LOG_TWO_PI = Math.log(2 * Math.PI);

@@ -9,7 +9,6 @@ import type { Softening } from "./soften.ts";
 
 /** Energies in this order wherever they stand in an array. */
 export const TERMS = ["bonds", "angles", "torsions", "nonbonded", "solvent"] as const;
-export type Term = typeof TERMS[number];
 
 export class MoleculeEnergy {
   readonly forceField: ForceField;

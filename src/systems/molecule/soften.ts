@@ -13,7 +13,7 @@
 import type { MoleculeSoftCore } from "../../config/config.ts";
 
 /** nm: σ of pairs that have none (a hydroxyl's hydrogen). */
-export const BARE_SIGMA = 0.1;
+const BARE_SIGMA = 0.1;
 
 export interface Softening {
   readonly kind: "shifted" | "beutler";
@@ -38,7 +38,7 @@ export function softening(core: MoleculeSoftCore | null, t: number): Softening |
 }
 
 /** σ⁶ of a pair's Lennard-Jones parameters. */
-export function sigmaToTheSixth(a: number, b: number): number {
+function sigmaToTheSixth(a: number, b: number): number {
   return a > 0 && b > 0 ? a / b : BARE_SIGMA ** 6;
 }
 

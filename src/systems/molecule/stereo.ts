@@ -15,7 +15,7 @@ export interface Stereocentre {
  * what is bonded to what. Classes start from element and number of bonds and are parted by those of
  * their neighbours until nothing changes (Morgan's ranks with ties kept).
  */
-export function topologicalClasses(
+function topologicalClasses(
   neighbours: readonly (readonly number[])[],
   elements: readonly number[],
 ): number[] {
