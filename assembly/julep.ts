@@ -14,6 +14,7 @@
 import { accumulate, at, fma, fnma, LANES, VEC } from "./simd";
 import { normals } from "./threefry";
 import { mintPrior } from "./mint_prior";
+import { saturate } from "./level_energy";
 import { pairEnergies, softLennardJones } from "./pair_energies";
 import { inversePairFlow, PairFlow, pairFlow } from "./pair_flow";
 import { pairVelocity } from "./pair_velocity";
@@ -65,6 +66,9 @@ class JulepJob {
   inverseWidth: f32;
   /** A PairFlow (pair_flow.ts) with a table a step; 0: none. */
   flow: usize;
+  /** κ of the target, and 1/R² of PairPathLevels.saturation; 0: none. */
+  confinement: f32;
+  inverseSaturation: f32;
 }
 
 /** Bytes of JulepJob.scratch. */
@@ -140,7 +144,12 @@ function forceAt(job: JulepJob, x: usize, j: i32, force: usize, gradient: usize)
   for (let a = 0; a < size; a++) v128.store(at(force, a), u);
   const ownLevels = job.levels != 0;
   if (ownLevels && j > 0) {
-    u = softLennardJones(job.levels + (<usize>j << 4), x, gradient, N);
+    const row = job.levels + (<usize>j << 4);
+    u = softLennardJones(row, x, gradient, N);
+    if (job.inverseSaturation != 0) {
+      const excess = load<f32>(row, 12) - job.confinement;
+      u = f32x4.add(u, saturate(excess, job.inverseSaturation, x, gradient, N));
+    }
     for (let a = 0; a < size; a++) v128.store(at(force, a), f32x4.neg(v128.load(at(gradient, a))));
   } else if (j < job.steps) {
     const weight = f32x4.splat(1 - t);

@@ -63,7 +63,7 @@ export function levelEnergy(levels: Levels, level: i32, x: usize, gradient: usiz
  * ½ κ′ Σ_i r_i² [1/(1 + u_i) − 1], u = r²/R², r from the centre of mass: what a harmonic confinement
  * loses where it saturates. Its gradient is added to `gradient` (n = 3).
  */
-function saturate(excess: f32, inverse: f32, x: usize, gradient: usize, N: i32): v128 {
+export function saturate(excess: f32, inverse: f32, x: usize, gradient: usize, N: i32): v128 {
   const stride: usize = 48;
   const end = x + <usize>N * stride;
   const zero = f32x4.splat(0);

@@ -1,4 +1,4 @@
-// uses: group math positions two_floats low_parts threefry finite pair_energies mint_prior gauge soft_lennard_jones clip level_energy hmc
+// uses: group math positions two_floats low_parts threefry finite pair_energies mint_prior gauge soft_lennard_jones clip saturation level_energy hmc
 // Independent HMC chains on the target, one workgroup for each: transitions [begin, end), the first `warmup` of
 // which adapt the chain's own time step (src/backends/chains.ts).
 

@@ -1,4 +1,4 @@
-// uses: group trajectory_job math positions two_floats low_parts threefry pair_energies mint_prior gauge egnn matrix_exponential soft_lennard_jones pair_velocity pair_path displacement clip force
+// uses: group trajectory_job math positions two_floats low_parts threefry pair_energies mint_prior gauge egnn matrix_exponential soft_lennard_jones pair_velocity pair_flow saturation pair_path displacement clip force
 // Whole trajectories: one workgroup runs one sample through visits [visit_from, visit_to) of its time grid. A
 // visit evaluates force and network at the state once; they serve the kernel that arrives and the one
 // that leaves. log k⁻ − log k⁺ = ½ (|r⁺|² − |r⁻|²); residuals come from displacements, never from
@@ -70,7 +70,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let returned = group_sum(part, lid);
       if (lid == 0u) {
         // Forward z belongs to k⁺ and r to k⁻; backward the other way round.
-        results[step * job.row + column] = sign * 0.5 * (drawn - returned);
+        let ratio = sign * 0.5 * (drawn - returned);
+        let place = step * job.row + column;
+        // The flow's part has been there since the step was made.
+        results[place] = select(0.0, results[place], FLOW) + ratio;
       }
     }
     if (job.keep == 1u) {
@@ -94,6 +97,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
       project(NOISE, DIM, lid);
       displacement(sign, step, T, MOVE, lid);
+      var log_determinant = 0.0;
+      if (FLOW && ahead) {
+        log_determinant = move_along(step, X, false, lid);
+      }
       var part = 0.0;
       for (var q = lid; q < SIZE; q += W) {
         let z = work[NOISE + q];
@@ -104,6 +111,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
       drawn = group_sum(part, lid);
       sync();
+      if (FLOW) {
+        if (!ahead) {
+          log_determinant = move_along(step, X, true, lid);
+        }
+        if (lid == 0u) {
+          results[step * job.row + column] = log_determinant;
+        }
+      }
     }
   }
   if (ends) {

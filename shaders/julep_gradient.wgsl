@@ -1,4 +1,4 @@
-// uses: group gradient_job math positions two_floats low_parts gauge egnn egnn_backward matrix_exponential soft_lennard_jones pair_velocity pair_path displacement
+// uses: group gradient_job math positions two_floats low_parts gauge egnn egnn_backward matrix_exponential soft_lennard_jones pair_velocity pair_flow saturation pair_path displacement
 // The gradient of the loss along stored trajectories. An item is one state of one sample; every workgroup
 // takes a fixed range of items, in order, and adds what they give to its own slot; reduce.wgsl adds the
 // slots. At a state the kernel that leaves it (k⁺ of step j) and the one that arrives (k⁻ of step j − 1)
@@ -32,12 +32,23 @@ fn kernel_adjoint(sample: u32, step: u32, direction: f32, lid: u32) -> f32 {
   let slope = -direction / (2.0 * h);
   let start = (step * job.samples + sample) * SIZE;
   let end = start + job.samples * SIZE;
+  if (FLOW) {
+    // Both kernels meet at F(x) in place of x.
+    for (var q = lid; q < SIZE; q += W) {
+      work[DEPARTED + q] = kept[start + q];
+    }
+    _ = move_along(step, DEPARTED, false, lid);
+  }
   displacement(direction, step, job.steps, RESIDUAL, lid);
   var square = 0.0;
   var along = 0.0;
   for (var q = lid; q < SIZE; q += W) {
     let moved = work[RESIDUAL + q];
-    let r = direction * (kept[end + q] - kept[start + q]) - moved;
+    var departed = kept[start + q];
+    if (FLOW) {
+      departed = work[DEPARTED + q];
+    }
+    let r = direction * (kept[end + q] - departed) - moved;
     square = fma(r, r, square);
     work[RESIDUAL + q] = r;
     var linear = h * work[FORCE + q];

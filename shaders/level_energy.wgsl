@@ -1,4 +1,4 @@
-// uses: group batch math positions two_floats low_parts pair_energies mint_prior gauge soft_lennard_jones clip level_energy
+// uses: group batch math positions two_floats low_parts pair_energies mint_prior gauge soft_lennard_jones clip saturation level_energy
 // U_k and ∂U_k/∂x of a batch, one workgroup for each system.
 
 struct Job {

@@ -20,6 +20,11 @@ struct Job {
 /** For every system its new positions (N·n), then log|J|. */
 @group(0) @binding(3) var<storage, read_write> results: array<f32>;
 
+/** Number i of the flow's tables. */
+fn flow_number(i: u32) -> f32 {
+  return path[u32(path[0]) + i];
+}
+
 @compute @workgroup_size(W)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   set_work_base(group.x);

@@ -1,4 +1,4 @@
-// uses: group math positions two_floats low_parts threefry fine_normals finite pair_energies mint_prior gauge soft_lennard_jones clip level_energy pair_flow hmc
+// uses: group math positions two_floats low_parts threefry fine_normals finite pair_energies mint_prior gauge soft_lennard_jones clip saturation level_energy pair_flow hmc
 // Annealing paths: one workgroup takes one sample through levels [begin, end) of its path, or back from `begin`
 // to `end`: the pair flow, then an underdamped (OABA) or an adjusted (HMC) transition
 // (src/backends/reference/path.ts). What W + U gains is written for every level; the host sums it in float64.
@@ -194,6 +194,11 @@ fn move_at(level: u32, place: u32, sample: u32, lid: u32) {
     scale_kick(level, -0.5, lid);
     sync();
   }
+}
+
+/** Number i of the flow's tables. */
+fn flow_number(i: u32) -> f32 {
+  return path[u32(path[0]) + i];
 }
 
 @compute @workgroup_size(W)

@@ -6,20 +6,21 @@
 //
 // A level's table has FLOW_CELLS + 1 rows of two: R − r at a cell's lower node, and R′ − 1 in the cell; the
 // last is the tail, where R is proportional to r. Deviations, not R itself: differences would lose digits.
+// Who uses this says where the tables stand: flow_number(i) is number i of them.
 
 /** Seats of the tournament; with an odd number of particles one is empty. */
 const SEATS: u32 = N + (N & 1u);
 
 /** The cell whose image holds `mapped`, by bisection. */
 fn image_cell(table: u32, mapped: f32) -> u32 {
-  if (!(mapped < f32(FLOW_CELLS) * FLOW_WIDTH + path[table + 2u * FLOW_CELLS])) {
+  if (!(mapped < f32(FLOW_CELLS) * FLOW_WIDTH + flow_number(table + 2u * FLOW_CELLS))) {
     return FLOW_CELLS;
   }
   var low = 0u;
   var high = FLOW_CELLS;
   while (high - low > 1u) {
     let middle = (low + high) >> 1u;
-    if (f32(middle) * FLOW_WIDTH + path[table + 2u * middle] <= mapped) {
+    if (f32(middle) * FLOW_WIDTH + flow_number(table + 2u * middle) <= mapped) {
       low = middle;
     } else {
       high = middle;
@@ -36,8 +37,8 @@ fn move_pair(table: u32, i: u32, j: u32, x: u32, inverse: bool) -> f32 {
   if (inverse) {
     cell = image_cell(table, length);
   }
-  let gap = path[table + 2u * cell];
-  let bend = path[table + 2u * cell + 1u];
+  let gap = flow_number(table + 2u * cell);
+  let bend = flow_number(table + 2u * cell + 1u);
   let slope = 1.0 + bend;
   let node = f32(cell) * FLOW_WIDTH;
   var f = 0.0;
@@ -61,7 +62,7 @@ fn move_pair(table: u32, i: u32, j: u32, x: u32, inverse: bool) -> f32 {
 
 /** Moves work[x ...] by the sweep of `level`, or undoes it; returns log|∂x′/∂x| of the sweep. Ends with a barrier. */
 fn pair_flow(level: u32, x: u32, inverse: bool, lid: u32) -> f32 {
-  let table = u32(path[0]) + 2u * (FLOW_CELLS + 1u) * level;
+  let table = 2u * (FLOW_CELLS + 1u) * level;
   let from_end = ((level & 1u) == 1u) != inverse;
   var log_determinant = 0.0;
   for (var r = 0u; r < rolled(SEATS - 1u); r++) {

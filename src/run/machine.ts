@@ -14,11 +14,10 @@ export interface MachineOptions {
 }
 
 /** What a configuration asks of a backend. */
-export function askedOf({ system, julep, path, chains, internal }: RunConfig): Asked {
+export function askedOf({ system, path, chains, internal }: RunConfig): Asked {
   return {
     molecule: system.kind === "molecule",
     withoutNetwork: Boolean(path || chains || internal),
-    julep: path || chains || internal ? null : julep,
   };
 }
 

@@ -16,10 +16,6 @@ export interface BackendUnderTest {
 }
 
 const { simd, relaxedSimd } = simdFeatures();
-/** Jobs without WGSL kernels: the executor refuses them by name. */
-export const notOnGpu = {
-  exactFlow: { webgpu: "no WGSL kernel for Julep with an exact pair flow; the backend refuses it" },
-};
 /** One executor for all tests of a file: compiling its kernels takes seconds on software Vulkan. */
 let gpu: Promise<Executor> | undefined;
 

@@ -73,7 +73,8 @@ gpuTest("WGSL lint: the compiler has no error and no warning, for every kernel",
   const device = await adapter!.requestDevice({ label: "lint" });
   for (const constants of problems()) {
     for (const name of kernelNames) {
-      const path = partsOf(name).some((part) => part === "level_energy" || part === "pair_flow");
+      const path = partsOf(name).some((part) => part === "level_energy" || part === "pair_flow") &&
+        !partsOf(name).includes("pair_path");
       const ownConstants = special[name];
       const plain = partsOf(name).every((part) => part !== "group");
       const backward = /backward|gradient|exponential/.test(name);

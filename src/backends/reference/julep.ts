@@ -21,7 +21,7 @@ import { normals } from "../../math/random.ts";
 import { levelsAt, rowsAt, stepFlow } from "../../julep/pair_path.ts";
 import type { PairFlow } from "../../path/model.ts";
 import type { System } from "../../systems/system.ts";
-import { softLennardJones } from "./level_energy.ts";
+import { saturate, softLennardJones } from "./level_energy.ts";
 import { inversePairFlow, pairFlow } from "./pair_flow.ts";
 import { pairVelocity } from "./pair_velocity.ts";
 import {
@@ -93,6 +93,8 @@ function annealedForce(p: Transport, x: Float64Array, t: number): [number, Float
   if (path && t > 0) {
     const [depth, attraction, softness, confinement] = levelsAt(path, [t]);
     energy = softLennardJones(depth, attraction, softness, confinement, x, gradient);
+    const { saturation, confinement: all } = path.levels;
+    if (saturation) energy += saturate(confinement - all[all.length - 1], saturation, x, gradient);
     for (let a = 0; a < N * n; a++) force[a] = -gradient[a];
   } else if (t < 1) {
     energy -= (1 - t) * p.priorLogDensity(x, gradient);

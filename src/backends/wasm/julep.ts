@@ -28,7 +28,7 @@ export interface TrajectoryShape {
 }
 
 /** Fields of JulepJob in assembly/julep.ts, 4 bytes each. */
-const JOB_FIELDS = 28;
+const JOB_FIELDS = 30;
 
 /** The tables of the last grid a flow was packed for: all jobs of a training iteration share one. */
 const packedSteps = new WeakMap<PairFlow, { times: string; packed: Float32Array }>();
@@ -113,8 +113,15 @@ export function packJulepJob(
     velocity?.cells ?? 0,
     0, // a float: below
     flow,
+    0, // floats: below
+    0,
   ]);
-  memory.f32(job + 4 * (JOB_FIELDS - 2), 1)[0] = velocity ? 1 / velocity.width : 0;
+  memory.f32(job + 4 * (JOB_FIELDS - 4), 1)[0] = velocity ? 1 / velocity.width : 0;
+  if (model.path?.levels.saturation) {
+    const { confinement, saturation } = model.path.levels;
+    const saturates = memory.f32(job + 4 * (JOB_FIELDS - 2), 2);
+    saturates.set([confinement[confinement.length - 1], 1 / saturation ** 2]);
+  }
   return job;
 }
 

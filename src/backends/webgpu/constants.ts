@@ -99,6 +99,8 @@ export function problemConstants(
   const C = Math.max(1, shape.channels);
   const outputs = 2 * size + N * C + C;
   const prior = mint ? priorLayout(mint) : { labellings: 1, offsets: {} };
+  const flow = path?.flow ?? julep?.pairFlow ?? null;
+  const own = julep?.path?.levels;
   const threads = threadsFor(N, Boolean(julep) || purpose === "path" && Boolean(mint?.components));
   const TE = tileEdges(N, H);
 
@@ -122,8 +124,9 @@ export function problemConstants(
     TE,
     OUTPUTS: outputs,
     CELLS: Math.max(1, drift?.cells ?? 0),
+    DRIFT_NODES: (drift?.cells ?? 0) + 1,
     GAUGE: julep?.gauge === "anchor" ? 0 : 1,
-    FLOW_CELLS: path?.flow?.cells ?? 1,
+    FLOW_CELLS: flow?.cells ?? 1,
     LOW: 0,
     // One stands in where there is none, as above.
     INPUT_EDGES: inputGradient ? TE : 1,
@@ -153,6 +156,7 @@ export function problemConstants(
     if (gradient) {
       for (const name of ["OUTPUT", "ADJOINT"]) place(name, outputs);
       for (const name of ["RESIDUAL", "AFTER"]) place(name, size);
+      place("DEPARTED", flow ? size : 0);
       for (const name of ["LAMBDA", "SHIFTED", "BEFORE"]) place(name, inputGradient ? size : 0);
     } else {
       for (const name of ["MOVE", "BACK", "NOISE"]) place(name, size);
@@ -188,18 +192,21 @@ export function problemConstants(
     ANCHORED: shape.anchored,
     MEANS: mint?.gaussian?.mean !== "zero",
     MIXTURE: path?.mixture ?? false,
-    SATURATES: path?.saturates ?? false,
+    SATURATES: path?.saturates ?? Boolean(own?.saturation),
     ADJUSTED: path?.adjusted ?? false,
     FORWARD: path?.forward ?? false,
     MOVES: path?.moves ?? false,
-    FLOW: Boolean(path?.flow),
+    FLOW: Boolean(flow),
   };
   const floats: Record<string, number> = {
     INVERSE_WIDTH: drift ? 1 / drift.width : 0,
     INVERSE_LENGTH: 1 / shape.lengthScale,
     INVERSE_ROOT_N: 1 / Math.sqrt(N),
-    FLOW_WIDTH: path?.flow?.width ?? 1,
-    FLOW_INVERSE_WIDTH: 1 / (path?.flow?.width ?? 1),
+    FLOW_WIDTH: flow?.width ?? 1,
+    FLOW_INVERSE_WIDTH: 1 / (flow?.width ?? 1),
+    // Of a cluster's own levels under Julep's kernels; a path brings them with its levels.
+    TARGET_CONFINEMENT: own ? own.confinement[own.confinement.length - 1] : 0,
+    INVERSE_SATURATION: own?.saturation ? 1 / own.saturation ** 2 : 0,
   };
   const text = [
     `// prior: ${priorParts(mint).join(" ")}`,

@@ -171,7 +171,7 @@ export class WebGpuExecutor implements Executor {
   #problemOnGpu(): GpuTransport {
     const { system, mixture, transport: julep } = this.#parts;
     const mint = mixture.model;
-    const missing = missingOnGpu({ molecule: system instanceof Molecule, julep });
+    const missing = missingOnGpu({ molecule: system instanceof Molecule });
     if (missing) throw new InputError(`--backend webgpu ${missing}: use --backend wasm`);
     return { system, mint, julep };
   }

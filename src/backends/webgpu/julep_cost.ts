@@ -31,12 +31,14 @@ export function turnsOf(
   backward: boolean,
   through = false,
 ): Turns {
-  const { particles: N } = system;
+  const { particles: N, dimension: n } = system;
   const times = (items: number) => Math.ceil(items / W);
   const prior = backward ? 0 : priorTurns(mint, W);
   // The force of a comparator: of its control, or on both sides of a difference.
   const forces = (julep.diffusion?.proximalSteps ?? 0) * (!backward ? 1 : through ? 2 : 0);
-  const base = prior + 8 * N * times(N) + 400 + forces * (N * times(N) + 2 * N + W / 8 + 40);
+  // Sweeps of a flow: one a step; in the gradient one for each kernel.
+  const flow = julep.pairFlow ? (backward ? 2 : 1) * (N + 1) * (2 + times(N / 2) * (n + 24)) : 0;
+  const base = prior + flow + 8 * N * times(N) + 400 + forces * (N * times(N) + 2 * N + W / 8 + 40);
   const { layers, hidden: H } = julep.network ?? EGNN_SHAPE_WITHOUT_NETWORK;
   const TE = tileEdges(N, H);
   const tiles = Math.ceil(N * (N - 1) / TE);
