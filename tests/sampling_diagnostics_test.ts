@@ -157,3 +157,32 @@ Deno.test("warnings: few samples, failed paths, one dominating weight, heavy tai
   assert.match(about(0.1, 0.5), /known to ± 0\.10/);
   assert.match(about(0.01, 0.02), /ESS 2\.0 %: its error .* not to be trusted/);
 });
+
+Deno.test("warnings: weights that n samples cannot reach are told, those they can are not", () => {
+  // Gaussian log-weights of variance v about ∓ v/2: log Z = 0, needed are e^(v/2) samples.
+  const about = (variance: number, both: boolean) => {
+    const forward = new Float64Array(20_000), backward = new Float64Array(2000);
+    const random = new RandomStream(11, Stream.test, 0);
+    const draw = (mean: number) => mean + Math.sqrt(variance) * random.normal();
+    const logWeights = forward.map(() => draw(-variance / 2));
+    const logWeightsFromReference = backward.map(() => draw(variance / 2));
+    return warnings({ logWeights, ...(both ? { logWeightsFromReference } : {}) }).join("\n");
+  };
+  assert.doesNotMatch(about(6, true), /number of nats/);
+  const own = about(60, false);
+  assert.match(own, /above the median of the log-weights, more than log n = 9\.9/);
+  assert.match(own, /too low by an unknown number of nats, which the ESS does not show/);
+  assert.match(about(60, true), /between the medians of the log-weights from both ends/);
+});
+
+Deno.test("warnings: log Z away from what long runs have", () => {
+  const { forward } = twoEnds(20_000, 0.5, 3);
+  const known = (value: number, uncertainty: number) =>
+    warnings({ logWeights: forward, knownLogZ: { value, uncertainty, source: "long runs" } });
+  assert.deepEqual(known(3, 0.01), []);
+  assert.deepEqual(known(4, 0.4), [], "its own uncertainty counts");
+  const low = known(17, 0.1).join();
+  assert.match(low, /is 14\.0\d\d lower than 17\.000 ± 0\.100 \(long runs\)/);
+  assert.match(low, /100 % of the partition function is missing, whatever the ESS says/);
+  assert.match(known(2, 0.1).join(), /higher than .*weights of unstable steps/);
+});

@@ -1,6 +1,7 @@
 /** The handedness that a run samples, from its configuration. */
 import type { MoleculeRunConfig, RunConfig } from "../config/config.ts";
 import { InputError } from "../errors.ts";
+import { type ExactValues, exactValues } from "../sampling/exact.ts";
 import type { Chirality, ChiralityMode } from "../sampling/chirality.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
 import { namedMolecule } from "../systems/molecule/presets.ts";
@@ -51,6 +52,29 @@ export function chiralityOf(config: RunConfig, system: System): Chirality | null
   const handedness = new Handedness(forceField, geometry);
   if (handedness.centres.length === 0) return null;
   return { mode, handedness, oneSided: isOneSided(config) };
+}
+
+/**
+ * What is known of the target of a run. Values of molecules are those of one handedness of the molecule
+ * and of each group of like hydrogens, which is what internal coordinates hold; a run that samples more
+ * equal copies has the larger log Z. With m! labellings of m like hydrogens, of which a rotor's full
+ * turn passes through m, Cartesian coordinates hold ∏ (m − 1)! as many, and both mirror images.
+ */
+export function knownValues(config: RunConfig, system: System): ExactValues | null {
+  const known = exactValues(config.system);
+  if (!known?.logZ || !(system instanceof Molecule)) return known;
+  const copies = logCopies(config, system);
+  return { ...known, logZ: { ...known.logZ, value: known.logZ.value + copies } };
+}
+
+/** log of the number of equal copies of one handedness that are in the target of a run. */
+export function logCopies(config: RunConfig, system: Molecule): number {
+  let copies = chiralityMode(config) === "keep" ? 0 : Math.LN2;
+  if (isOneSided(config)) return copies;
+  for (const { length } of system.identicalParticles) {
+    for (let m = 2; m < length; m++) copies += Math.log(m);
+  }
+  return copies;
 }
 
 /**

@@ -8,7 +8,6 @@ import { writeFileAtomic } from "../io/atomic.ts";
 import { encodeNpy } from "../io/npy.ts";
 import { chainStatistics } from "../sampling/chain_statistics.ts";
 import { meanDistances } from "../sampling/observables.ts";
-import { exactValues } from "../sampling/exact.ts";
 import type { MoleculeFigures } from "../report/input.ts";
 import { essFromReference } from "../sampling/diagnostics.ts";
 import { type Identities, identities } from "../sampling/identities.ts";
@@ -21,7 +20,7 @@ import { missesLabellings } from "../mint/permutations.ts";
 import { createSystem } from "../systems/create.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
-import { withMolecule } from "./chirality.ts";
+import { knownValues, withMolecule } from "./chirality.ts";
 import { evaluationsPerSample, type StageSeconds, timed, trainEvaluations } from "./cost.ts";
 import { files, openRun, writeJson } from "./directory.ts";
 import {
@@ -123,6 +122,9 @@ export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures
   buffer?: boolean;
   /** Chains: the file that `evaluate` wrote their states to. */
   referenceFile?: string;
+  /** log Z of the same target and measure by long runs, where it is not known exactly. */
+  knownLogZ?: number;
+  knownLogZSource?: string;
   /** log Z where it is known by quadrature. */
   exactLogZ?: number;
   /** ⟨U⟩ where it is known by quadrature. */
@@ -203,7 +205,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
   const back = reference ? await backward(sampler, reference, steps, config.seed) : null;
   const figures = forwardFigures(system, drawn);
   const perSeed = sets.map((set) => forwardFigures(system, set));
-  const known = exactValues(config.system);
+  const known = knownValues(config, system);
   const priorDrawn = drawn.chains ? undefined : await priorSamples(sampler, samples, config.seed);
   const prior = priorDrawn?.logWeights ?? new Float64Array(0);
   const priorLogZ = logPartitionFunction(prior);
@@ -249,6 +251,8 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
         exactMeanEnergy: known.meanEnergy.value,
         exactMeanPairDistance: known.meanPairDistance?.value,
       }
+      : known?.logZ && !drawn.chains
+      ? { knownLogZ: known.logZ.value, knownLogZSource: known.source }
       : {}),
     trainSeconds,
     sampleSeconds: drawn.seconds,
@@ -271,6 +275,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
       islands: drawn.islands,
       chains: drawn.chains,
       exactLogZ: known?.exact ? known.logZ!.value : undefined,
+      knownLogZ: known?.logZ && { ...known.logZ, source: known.source },
       identities: moments,
       priorMissesLabellings: missesLabellings(state.mint),
       priorNormaliser: normaliserFigures(state.mint),

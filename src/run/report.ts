@@ -6,7 +6,7 @@ import { averagedJulep } from "../julep/train.ts";
 import type { RamachandranPicture, ReportInput } from "../report/input.ts";
 import { renderPicture } from "../report/picture.ts";
 import { renderReport } from "../report/report.ts";
-import { exactValues } from "../sampling/exact.ts";
+import { knownValues } from "./chirality.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
 import type { System } from "../systems/system.ts";
@@ -91,7 +91,7 @@ export async function writeReport(
       logZStdErr: logZ.standardError,
       essFromReference: evaluation?.prior?.essFromReference,
     },
-    exact: exactValues(config.system),
+    exact: knownValues(config, system),
     identities: evaluation?.identities,
     ramachandran,
     warnings: evaluation?.warnings,

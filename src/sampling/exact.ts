@@ -64,6 +64,29 @@ const entries: Entry[] = [
       source: "published samples of another sampler, no log Z among them",
     },
   },
+  // One handedness of the molecule and of each methyl: docs/method.md section 6.
+  {
+    matches: (s) =>
+      s.kind === "molecule" && s.forceField === "aldp" && s.temperature === 300 &&
+      s.solvent === "none",
+    values: {
+      logZ: { value: -196.745, uncertainty: 0.002 },
+      meanEnergy: { value: -17.82, uncertainty: 0.04 },
+      exact: false,
+      source: "annealing in internal coordinates, this program and another",
+    },
+  },
+  {
+    matches: (s) =>
+      s.kind === "molecule" && s.forceField === "aldp" && s.temperature === 300 &&
+      s.solvent === "obc1",
+    values: {
+      logZ: { value: -174.316, uncertainty: 0.002 },
+      meanEnergy: { value: -39.407, uncertainty: 0.028 },
+      exact: false,
+      source: "annealing in internal coordinates, this program and another",
+    },
+  },
 ];
 
 /**

@@ -33,6 +33,8 @@ export interface WarningInput {
   referenceName?: string;
   /** log Z, where it is known exactly. */
   exactLogZ?: number;
+  /** log Z as long runs have it, of the same target and measure; not used where it is exact. */
+  knownLogZ?: { value: number; uncertainty: number; source: string };
   /** Sequential Monte Carlo: then the log-weights are those after resampling, not of paths. */
   islands?: readonly Island[];
   /** Chains: then there are no weights. */
@@ -73,8 +75,10 @@ export function warnings(input: WarningInput): string[] {
   return [
     ...aboutThePrior(input),
     ...aboutTheWeights(input.logWeights),
+    ...aboutReach(input),
     ...fromTheTarget(input),
     ...againstExactLogZ(input),
+    ...againstKnownLogZ(input),
     ...aboutIdentities(input.identities),
   ];
 }
@@ -165,6 +169,9 @@ function aboutIslands(islands: readonly Island[], input: WarningInput): string[]
         `${logZ < exactLogZ ? "lower" : "higher"} than the exact value ${exactLogZ.toFixed(6)}.`,
     );
   }
+  if (exactLogZ === undefined && input.knownLogZ) {
+    found.push(...offKnown(logZ, logZStdErr, input.knownLogZ));
+  }
   if (backward && backward.length > 0) {
     const upper = eubo(backward);
     if (logZ - upper.mean > SIGMAS * Math.hypot(logZStdErr, upper.standardError)) {
@@ -212,6 +219,56 @@ function aboutTheWeights(logWeights: Float64Array): string[] {
     found.push(`The ESS is ${percent(ess)}: too small for its own error to be trusted.`);
   }
   return found;
+}
+
+/**
+ * Importance sampling needs about e^KL(p ‖ q) samples (Chatterjee and Diaconis, Ann. Appl. Probab. 28,
+ * 1099, 2018), with fewer log Z is too low and no figure of the weights alone tells by how much. For a
+ * Gaussian W, log Z from n samples lies above the median of W by more than log n just when n is too
+ * small; from target samples the divergence is EUBO − log Z. Medians, because a few dead paths say
+ * nothing about the others.
+ */
+function aboutReach(
+  { logWeights, logWeightsFromReference, referenceName }: WarningInput,
+): string[] {
+  const reached = logWeights.filter(Number.isFinite);
+  const n = reached.length;
+  if (n < 2) return [];
+  const found: string[] = [];
+  const { logZ } = logPartitionFunction(logWeights);
+  const reach = Math.log(n);
+  const below = logZ - median(reached);
+  const consequence =
+    "log Z is then too low by an unknown number of nats, which the ESS does not show";
+  if (below > reach) {
+    found.push(
+      `log Z (${logZ.toFixed(2)}) lies ${
+        below.toFixed(1)
+      } above the median of the log-weights, more ` +
+        `than log n = ${
+          reach.toFixed(1)
+        }: ${n} samples are too few for weights that differ so much; ` +
+        `${consequence}.`,
+    );
+  }
+  const back = logWeightsFromReference?.filter(Number.isFinite) ?? new Float64Array(0);
+  if (back.length === 0) return found;
+  const upper = median(back);
+  if (upper - logZ > reach) {
+    found.push(
+      `log Z is known only to lie between the medians of the log-weights from both ends, ` +
+        `${median(reached).toFixed(1)} and ${upper.toFixed(1)} (${
+          referenceName ?? "the reference samples"
+        }): about e^${
+          (upper - logZ).toFixed(0)
+        } samples would be needed, not ${n}; ${consequence}.`,
+    );
+  }
+  return found;
+}
+
+function median(values: Float64Array): number {
+  return values.toSorted()[values.length >> 1];
 }
 
 function fromTheTarget(input: WarningInput): string[] {
@@ -294,6 +351,31 @@ function againstExactLogZ({ logWeights, exactLogZ }: WarningInput): string[] {
   return [
     `log Z (${plusMinus(logZ, standardError)}) is ${Math.abs(difference).toFixed(3)} ` +
     `${difference < 0 ? "lower" : "higher"} than the exact value ${exactLogZ.toFixed(6)}.`,
+  ];
+}
+
+function againstKnownLogZ({ logWeights, exactLogZ, knownLogZ }: WarningInput): string[] {
+  if (exactLogZ !== undefined || !knownLogZ) return [];
+  const { logZ, standardError } = logPartitionFunction(logWeights);
+  return offKnown(logZ, standardError, knownLogZ);
+}
+
+function offKnown(
+  logZ: number,
+  standardError: number,
+  { value, uncertainty, source }: NonNullable<WarningInput["knownLogZ"]>,
+): string[] {
+  const difference = logZ - value;
+  if (!(Math.abs(difference) > SIGMAS * Math.hypot(standardError, uncertainty))) return [];
+  const meaning = difference < 0
+    ? `${
+      percent(-Math.expm1(difference))
+    } of the partition function is missing, whatever the ESS says`
+    : "too much: weights of unstable steps";
+  return [
+    `log Z (${plusMinus(logZ, standardError)}) is ${Math.abs(difference).toFixed(3)} ` +
+    `${difference < 0 ? "lower" : "higher"} than ${plusMinus(value, uncertainty)} (${source}): ` +
+    `${meaning}.`,
   ];
 }
 
