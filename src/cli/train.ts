@@ -13,7 +13,7 @@ import {
   string,
 } from "@optique/core";
 import { loadConfig, withChanges } from "../config/load.ts";
-import { methodNames } from "../config/methods.ts";
+import { methodNames, moleculeSoftCores } from "../config/methods.ts";
 import { presetNames } from "../config/presets.ts";
 import type { RunConfig } from "../config/config.ts";
 import { InputError } from "../errors.ts";
@@ -67,6 +67,10 @@ export const trainCommand = command(
         message`With --coordinates: none, obc1 or obc2; by default that of the System, none for a prmtop`,
     })),
     temperature: optional(temperatureOption()),
+    softCore: optional(option("--soft-core", choice(["none", "shifted", "beutler"]), {
+      description:
+        message`Molecules: none, shifted or beutler; pairs softened, charges and bonded terms scaled down early in the path`,
+    })),
     dropConstraints: option("--drop-constraints", {
       description: message`With --coordinates: leave constraints of a System out`,
     }),
@@ -106,6 +110,7 @@ export async function runTrain(options: InferValue<typeof trainCommand>): Promis
       "--set": set[0],
       "--overwrite": overwrite || undefined,
       "--coordinates": options.coordinates,
+      "--soft-core": options.softCore,
       "--chirality": options.chirality,
       "--phi": options.phi,
       "--psi": options.psi,
@@ -138,11 +143,23 @@ export async function runTrain(options: InferValue<typeof trainCommand>): Promis
   return 0;
 }
 
+/** After the method's changes, before those of --set. */
+const softCoreChange = (kind: keyof typeof moleculeSoftCores) =>
+  `system.softCore=${JSON.stringify(moleculeSoftCores[kind])}`;
+
 /** From a preset or JSON file; with --coordinates, from a molecule's own files. */
 async function configOf(
   options: InferValue<typeof trainCommand>,
-  overrides: readonly string[],
+  changes: readonly string[],
 ): Promise<RunConfig> {
+  const { softCore } = options;
+  const overrides = softCore === undefined ? changes : [softCoreChange(softCore), ...changes];
+  if (softCore !== undefined && options.coordinates === undefined) {
+    const { system } = loadConfig(options.target, [], options.method);
+    if (system.kind !== "molecule") {
+      throw new InputError(`--soft-core is for molecules, ${options.target} is none`);
+    }
+  }
   const { target, method, coordinates, solvent, temperature, dropConstraints } = options;
   if (coordinates === undefined) {
     const stray = Object.entries({

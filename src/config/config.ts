@@ -197,6 +197,8 @@ export interface StepSizeConfig {
    * which must then be given.
    */
   initial: number | "path";
+  /** Where initial is a number: ε falls geometrically to this fraction of it, (0, 1]; absent: 1. */
+  fall?: number | null;
   /** Knots of log ε, linear between them, equally spaced on [0, 1]. */
   knots: number;
   /** Whether the knots are trained. */

@@ -4,6 +4,7 @@ import type {
   ChainsConfig,
   DiffusionConfig,
   InternalConfig,
+  MoleculeSoftCore,
   PathConfig,
   RunConfig,
 } from "./config.ts";
@@ -147,35 +148,47 @@ function withWhitenedJulep(config: RunConfig): RunConfig {
   };
 }
 
+/** What `--soft-core` stands for: measured on aldp-vacuum with --method julep (docs/method.md 6). */
+export const moleculeSoftCores: Record<"none" | MoleculeSoftCore["kind"], MoleculeSoftCore | null> =
+  {
+    none: null,
+    shifted: { kind: "shifted", alpha: 0.5, bonded: 0.05 },
+    beutler: { kind: "beutler", alpha: 0.5, bonded: 0.05 },
+  };
+
 /**
  * The paper's own setting on a molecule, for comparison: orbit Gaussians of correlated atoms and Julep
- * in Cartesian coordinates (nm). Stiff bonds (2.5e5 kT/nm²) hold ε to about 1e-4 nm² at 100 steps.
+ * in Cartesian coordinates (nm). The prior stays as wide as its minima say (training by eq. 17 narrows
+ * it until most of the target is out of reach), bonded terms are weak early in the path, and ε falls as
+ * they grow stiff (2.5e5 kT/nm² in the end).
  */
 function cartesianJulep(config: RunConfig): RunConfig {
-  const { mint, julep, internal, ...rest } = config;
-  if (mint.molecule) return config;
+  const { mint, julep, internal, system, ...rest } = config;
+  if (mint.molecule || system.kind !== "molecule") return config;
   return {
     ...rest,
+    system: { ...system, softCore: system.softCore ?? moleculeSoftCores.beutler },
     ...(internal ? { internal: null } : {}),
     mint: {
       ...mint,
       family: "orbit_gaussian",
       gaussian: { mean: "minima", covariance: "full" },
-      components: 8,
-      broad: { weight: 0.02, scale: "auto" },
+      components: 3,
+      broad: { weight: 0.01, scale: "auto" },
       starts: 60,
-      iterations: 300,
+      iterations: 0,
       samples: 512,
       learningRate: 2e-4,
       molecule: mint.molecule ?? { anchor: "centre", reference: internal?.reference ?? null },
     },
     julep: {
       ...julep,
-      iterations: 100,
+      iterations: 40,
       gauge: "anchor",
-      forceClip: 2000,
+      tilt: 0.1,
+      forceClip: 20_000,
       network: { ...julep.network, layers: 2, hidden: 32, outputScale: 1000 },
-      stepSize: { ...julep.stepSize, initial: 3e-5 },
+      stepSize: { ...julep.stepSize, initial: 8e-4, fall: 0.2, learningRateFactor: 5 },
     },
   };
 }

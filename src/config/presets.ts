@@ -86,7 +86,7 @@ const cluster = (
 const molecule = (preset: string, solvent: "none" | "obc1"): RunConfig => ({
   ...base,
   preset,
-  system: { kind: "molecule", temperature: 300, solvent, forceField: "aldp" },
+  system: { kind: "molecule", temperature: 300, solvent, forceField: "aldp", softCore: null },
   mint: { ...mint, components: 0, broad: { weight: 1, scale: 0.2 }, iterations: 0 },
   julep,
   internal: { ...internalDefaults },

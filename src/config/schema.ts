@@ -180,6 +180,7 @@ const julep = object({
   network,
   stepSize: object({
     initial: z.union([z.literal("path"), positive()], 'a number > 0 or "path"'),
+    fall: z.union([z.null(), fraction()], "a number in (0, 1] or null").optional(),
     knots: integer(2, 1000),
     learn: boolean(),
     learningRateFactor: nonNegative(),

@@ -112,7 +112,7 @@ export function diffusionSteps(
  * about the same share of the noise still to come; with the usual cos² the last steps take 3/k of it,
  * k steps from the end.
  */
-export function diffusionStepSize(knots: number, initial: number, final: number): Float64Array {
+export function fallingStepSize(knots: number, initial: number, final: number): Float64Array {
   return Float64Array.from({ length: knots }, (_, k) => {
     const t = knots === 1 ? 0 : k / (knots - 1);
     return Math.log(initial) + t * Math.log(final);

@@ -18,7 +18,7 @@ import { type AdamState, adamUpdate, clipNorm, newAdamState } from "../math/adam
 import { effectiveSampleSize, logPartitionFunction } from "../sampling/weights.ts";
 import type { System } from "../systems/system.ts";
 import { initialiseEgnn } from "./egnn.ts";
-import { diffusionStepSize } from "./diffusion.ts";
+import { fallingStepSize } from "./diffusion.ts";
 import { gradientWindows, logVarianceLoss, reverseDivergence } from "./loss.ts";
 import type { JulepModel, NetworkShape } from "./model.ts";
 import { EXACT_FLOW_STEP, julepPairPath, overdampedStepSizes, sourcePath } from "./pair_path.ts";
@@ -73,7 +73,7 @@ export function initialiseJulep(
     matrix: net.matrix,
     parameters: network ? initialiseEgnn(network, seed) : new Float64Array(0),
     logStepSize: diffusion
-      ? diffusionStepSize(stepSize.knots, Number(stepSize.initial), diffusion.finalStepSize)
+      ? fallingStepSize(stepSize.knots, Number(stepSize.initial), diffusion.finalStepSize)
       : stepSize.initial === "path"
       ? overdampedStepSizes(
         source!,
@@ -81,7 +81,7 @@ export function initialiseJulep(
         config.steps,
         exactFlow ? EXACT_FLOW_STEP : 1,
       ).map(Math.log)
-      : new Float64Array(stepSize.knots).fill(Math.log(stepSize.initial)),
+      : fallingStepSize(stepSize.knots, stepSize.initial, stepSize.fall ?? 1),
     ...(source ? { path: julepPairPath(source, exactFlow) } : {}),
     ...(diffusion
       ? {

@@ -95,6 +95,7 @@ export async function moleculeConfig(file: string, options: MoleculeRun): Promis
       temperature: options.temperature ?? 300,
       solvent: options.solvent ?? molecule.solvent,
       forceField,
+      softCore: null,
     },
     internal: { ...internal!, reference },
     molecule: { ...rest.molecule!, reference },

@@ -277,7 +277,11 @@ export async function trainControl(
     steps,
     gradientFraction: 1,
     network: { ...config.julep.network, enabled: false },
-    stepSize: { ...config.julep.stepSize, learn: true, learningRateFactor: 20 },
+    stepSize: {
+      ...config.julep.stepSize,
+      learn: true,
+      learningRateFactor: Math.min(20, config.julep.stepSize.learningRateFactor),
+    },
   };
   jobs.mint = mint;
   const { internal, julep: trained } = sampler;

@@ -27,8 +27,11 @@ export interface CartesianStart {
 const RANGE = 25;
 /** nm, of central differences. */
 const DIFFERENCE = 1e-4;
-/** Curvatures (kT/nm²) below this are taken as this: 0.1 nm wide. */
-const SOFTEST = 100;
+/**
+ * Curvatures (kT/nm²) below this are taken as this: 0.03 nm wide. Rotations, which the density averages
+ * over, have none; further out along torsions nothing is harmonic in these coordinates.
+ */
+const SOFTEST = 1000;
 
 /** The atom that positions are relative to. Throws InputError for one that is not there. */
 export function anchorAtom(molecule: Molecule, { anchor }: CartesianMoleculeConfig): number {
@@ -89,17 +92,21 @@ export function cartesianStarts(
 }
 
 /**
- * Inverse of the Hessian's blocks averaged over x, y and z: of all covariances alike for the three
- * axes, the one whose Gaussian is nearest to e^{−U} near x in KL(q ‖ p).
+ * The covariance of the harmonic approximation, averaged over x, y and z: of all covariances alike for
+ * the three axes, the one whose Gaussian is nearest to e^{−U} near x in KL(p ‖ q). It is too wide along
+ * bonds, which an annealing path mends first. (The inverse of the averaged Hessian is nearest in
+ * KL(q ‖ p): as narrow across bonds as along them, it left most of the target's own samples of alanine
+ * dipeptide 200 nats away, where no path brings it back.)
  */
 function meanCovariance(molecule: Molecule, x: Float64Array, anchor: number): Float64Array {
   const others = Array.from({ length: molecule.particles }, (_, i) => i).filter((i) =>
     i !== anchor
   );
   const m = others.length;
+  const n = 3 * m;
   const moved = x.slice();
   const [above, below] = [new Float64Array(x.length), new Float64Array(x.length)];
-  const mean = new Float64Array(m * m);
+  const hessian = new Float64Array(n * n);
   others.forEach((atom, i) => {
     for (let a = 0; a < 3; a++) {
       const at = 3 * atom + a;
@@ -109,14 +116,24 @@ function meanCovariance(molecule: Molecule, x: Float64Array, anchor: number): Fl
       molecule.energyAndGradient(moved, below);
       moved[at] = x[at];
       others.forEach((other, j) => {
-        mean[i * m + j] += (above[3 * other + a] - below[3 * other + a]) / (6 * DIFFERENCE);
+        for (let b = 0; b < 3; b++) {
+          hessian[(3 * i + a) * n + 3 * j + b] = (above[3 * other + b] - below[3 * other + b]) /
+            (2 * DIFFERENCE);
+        }
       });
     }
   });
-  for (let i = 0; i < m; i++) {
+  for (let i = 0; i < n; i++) {
     for (let j = 0; j < i; j++) {
-      mean[i * m + j] = mean[j * m + i] = 0.5 * (mean[i * m + j] + mean[j * m + i]);
+      hessian[i * n + j] = hessian[j * n + i] = 0.5 * (hessian[i * n + j] + hessian[j * n + i]);
     }
   }
-  return flooredInverse(mean, new Float64Array(m).fill(1), SOFTEST);
+  const covariance = flooredInverse(hessian, new Float64Array(n).fill(1), SOFTEST);
+  const mean = new Float64Array(m * m);
+  for (let i = 0; i < m; i++) {
+    for (let j = 0; j < m; j++) {
+      for (let a = 0; a < 3; a++) mean[i * m + j] += covariance[(3 * i + a) * n + 3 * j + a] / 3;
+    }
+  }
+  return mean;
 }
