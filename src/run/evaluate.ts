@@ -124,6 +124,7 @@ export interface EvaluateReport extends ForwardFigures, Partial<ReferenceFigures
   referenceFile?: string;
   /** log Z of the same target and measure by long runs, where it is not known exactly. */
   knownLogZ?: number;
+  /** Where it comes from. */
   knownLogZSource?: string;
   /** log Z where it is known by quadrature. */
   exactLogZ?: number;
