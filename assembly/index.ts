@@ -22,6 +22,7 @@ export { clipForces, levelEnergies } from "./level_energy";
 export { pairFlowBatch } from "./pair_flow";
 export { hmcChains } from "./hmc";
 export { populationWeights } from "./population_weights";
+export { lennardJonesTargets } from "./target_energy";
 export {
   pathAdvance, pathComplete, pathMove, pathPrior, pathResample, pathRetreat, pathScratchBytes, pathTryFlow,
   pathVelocities,

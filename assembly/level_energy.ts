@@ -2,7 +2,7 @@
 // (docs/method.md section 4). The float64 oracle is src/backends/reference/level_energy.ts.
 import { fma, fnma } from "./simd";
 import { mintPrior } from "./mint_prior";
-import { pairEnergies, preparedLennardJones, setCentre, softLennardJones } from "./pair_energies";
+import { pairEnergies, softLennardJones } from "./pair_energies";
 
 /** What the host writes, field by field, 4 bytes each (src/backends/wasm/path.ts). */
 @unmanaged
@@ -117,39 +117,13 @@ export const GRADIENT_MEAN = memory.data(3 * 16, 16);
   return levels.kind == 0 && load<f32>(levels.rows, 20) == 0;
 }
 
-/** x ← x + dt v of one block of a pair path; makes ready for the next energy at x. */
-// @ts-ignore: decorator
-@inline export function moveAndPrepare(x: usize, v: usize, dt: v128, gradient: usize, N: i32): void {
-  const zero = f32x4.splat(0);
-  let sumX = zero, sumY = zero, sumZ = zero;
-  for (const end = x + <usize>N * 48; x < end; x += 48, v += 48, gradient += 48) {
-    const px = fma(dt, v128.load(v), v128.load(x));
-    const py = fma(dt, v128.load(v, 16), v128.load(x, 16));
-    const pz = fma(dt, v128.load(v, 32), v128.load(x, 32));
-    v128.store(x, px);
-    v128.store(x, py, 16);
-    v128.store(x, pz, 32);
-    sumX = f32x4.add(sumX, px);
-    sumY = f32x4.add(sumY, py);
-    sumZ = f32x4.add(sumZ, pz);
-    v128.store(gradient, zero);
-    v128.store(gradient, zero, 16);
-    v128.store(gradient, zero, 32);
-  }
-  setCentre(sumX, sumY, sumZ, N);
-}
-
 /** levelEnergy with the gradient clipped (clipForce) but for its mean, which goes to GRADIENT_MEAN. */
 // @ts-ignore: decorator
 @inline export function clippedEnergy(
   levels: Levels, level: i32, x: usize, gradient: usize,
 ): v128 {
-  const N = levels.particles;
-  const row = rowOf(levels, level);
-  const energy = isPrepared(levels)
-    ? preparedLennardJones(row, x, gradient, N)
-    : levelEnergy(levels, level, x, gradient);
-  clipAndMean(gradient, N, levels.dimension, load<f32>(row, 28));
+  const energy = levelEnergy(levels, level, x, gradient);
+  clipAndMean(gradient, levels.particles, levels.dimension, load<f32>(rowOf(levels, level), 28));
   return energy;
 }
 

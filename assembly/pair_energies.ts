@@ -8,6 +8,7 @@
 // Each pair is visited once (Newton's third law). Energies are summed in two levels, per particle and
 // then over particles: one running f32 sum loses digits when thousands of pairs are far apart.
 import { moleculeEnergies } from "./molecule_energies";
+import { beginKick, CENTRE, endKick, kickRow, setRecoil } from "./pair_kick";
 import { fma, fnma } from "./simd";
 
 // Constants of one call, splatted, read back with v128.load inside the loops (see simd.ts):
@@ -15,8 +16,6 @@ import { fma, fnma } from "./simd";
 // Lennard-Jones: 0 soft core (α(1 − t)², a, or 1 − t), 1 c ("shifted") or s, 2 two·c, 3 ε, 4 −12 ε,
 // 5 k, 6 one, 7 ½ k.
 const CONSTANTS = memory.data(8 * 16, 16);
-// Centre of mass of the block at hand.
-const CENTRE = memory.data(3 * 16, 16);
 
 // @ts-ignore: decorator
 @inline function constant(k: usize): v128 {
@@ -36,6 +35,15 @@ const CENTRE = memory.data(3 * 16, 16);
 @inline const BEUTLER: i32 = 2;
 // @ts-ignore: decorator
 @inline const MOLECULE: i32 = 3;
+
+// What happens to a particle when its last pair is done: its gradient is stored, or it is kicked (see
+// pair_kick.ts), by an oscillator or one that saturates.
+// @ts-ignore: decorator
+@inline const STORE: i32 = 0;
+// @ts-ignore: decorator
+@inline const KICK: i32 = 1;
+// @ts-ignore: decorator
+@inline const KICK_SATURATING: i32 = 2;
 
 /** Clears the gradient; CENTRE ← x_com (n = 3). */
 function prepare(x: usize, gradient: usize, N: i32): void {
@@ -78,13 +86,17 @@ function prepare(x: usize, gradient: usize, N: i32): void {
 
 /**
  * U_t and, in a cleared gradient, ∂U_t/∂x. The Lennard-Jones loops leave out a factor of u (ε) and of
- * u′/r (−12 ε); a particle gets it, and its oscillator, when its last pair is done. `kind` and `n` are
- * literals, so each call compiles to its own loop without branches.
+ * u′/r (−12 ε); a particle gets it, and its oscillator, when its last pair is done. `kind`, `n` and
+ * `ending` are literals, so each call compiles to its own loop without branches. Kicks leave the gradient
+ * clear and return nothing of use.
  */
 // @ts-ignore: decorator
-@inline function pairs(kind: i32, n: i32, x: usize, gradient: usize, N: i32): v128 {
+@inline function pairs(
+  kind: i32, n: i32, ending: i32, x: usize, gradient: usize, factors: usize, N: i32,
+): v128 {
   const stride: usize = n == 3 ? 48 : 32;
   const distance = gradient - x;
+  let factor = factors;
   const end = x + <usize>N * stride;
   let energy = f32x4.splat(0);
   for (let at = x; at < end; at += stride) {
@@ -177,6 +189,9 @@ function prepare(x: usize, gradient: usize, N: i32): void {
       v128.store(gi, gy, 16);
       if (n == 3) v128.store(gi, gz, 32);
       energy = f32x4.add(energy, own);
+    } else if (ending != STORE) {
+      kickRow(ending == KICK_SATURATING, xi, yi, zi, gx, gy, gz, own, gi, factor);
+      factor += 16;
     } else {
       const dx = f32x4.sub(xi, v128.load(CENTRE));
       const dy = f32x4.sub(yi, v128.load(CENTRE, 16));
@@ -197,16 +212,22 @@ function prepare(x: usize, gradient: usize, N: i32): void {
 }
 
 function doubleWell2(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(DOUBLE_WELL, 2, x, gradient, N);
+  return pairs(DOUBLE_WELL, 2, STORE, x, gradient, x, N);
 }
 function doubleWell3(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(DOUBLE_WELL, 3, x, gradient, N);
+  return pairs(DOUBLE_WELL, 3, STORE, x, gradient, x, N);
 }
 function shifted3(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(SHIFTED, 3, x, gradient, N);
+  return pairs(SHIFTED, 3, STORE, x, gradient, x, N);
 }
 function beutler3(x: usize, gradient: usize, N: i32): v128 {
-  return pairs(BEUTLER, 3, x, gradient, N);
+  return pairs(BEUTLER, 3, STORE, x, gradient, x, N);
+}
+function kicked3(x: usize, gradient: usize, factors: usize, N: i32): void {
+  pairs(BEUTLER, 3, KICK, x, gradient, factors, N);
+}
+function kickedSaturating3(x: usize, gradient: usize, factors: usize, N: i32): void {
+  pairs(BEUTLER, 3, KICK_SATURATING, x, gradient, factors, N);
 }
 
 /** U_t of one block; overwrites gradient (N·n f32x4) with ∂U_t/∂x. `parameters`: f32[]. */
@@ -269,6 +290,30 @@ export function softLennardJones(parameters: usize, x: usize, gradient: usize, N
 ): v128 {
   setLevel(parameters);
   return beutler3(x, gradient, N);
+}
+
+/**
+ * preparedLennardJones and the whole kick of an underdamped transition by its clipped force, but for
+ * the mean of the kick (KICK_MEAN). `gradient`: N·n + N + 1 f32x4. ε is not 0; `target` and `inverse`: κ of the target and 1/R² of
+ * PairPathLevels.saturation, 0 for none; `factor` is that of the half kick. Leaves the gradient clear.
+ */
+export function kickedLennardJones(
+  parameters: usize, target: f32, inverse: f32, clip: f32, factor: f32,
+  x: usize, gradient: usize, v: usize, N: i32,
+): v128 {
+  const epsilon = load<f32>(parameters);
+  setConstant(0, load<f32>(parameters, 8));
+  setConstant(1, load<f32>(parameters, 4));
+  setConstant(6, 1);
+  beginKick(epsilon, load<f32>(parameters, 12), target, inverse, clip, factor);
+  const factors = gradient + <usize>N * 48;
+  if (inverse == 0) {
+    kicked3(x, gradient, factors, N);
+  } else {
+    setRecoil(x, N);
+    kickedSaturating3(x, gradient, factors, N);
+  }
+  return endKick(inverse != 0, epsilon, gradient, factors, v, N);
 }
 
 // @ts-ignore: decorator

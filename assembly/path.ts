@@ -7,8 +7,11 @@ import {
   countersPerLevel, hmcFrom, hmcGradient, hmcScratch, hmcTransition, RESULTS,
 } from "./hmc";
 import {
-  centre, clippedEnergy, clipForce, GRADIENT_MEAN, isPrepared, levelEnergy, Levels, moveAndPrepare, rowOf,
+  centre, clippedEnergy, clipForce, levelEnergy, Levels, rowOf,
 } from "./level_energy";
+import { kickedLennardJones } from "./pair_energies";
+import { KICK_MEAN, kickProducts, kickSquares } from "./pair_kick";
+import { kick, moveAlong, SQUARES } from "./underdamped";
 import {
   inversePairFlow, PairFlow, pairFlow, pairFlowWith, SECOND, twoPairFlows,
 } from "./pair_flow";
@@ -43,110 +46,91 @@ class PathJob {
   scratch: usize;
   /** m of PathModel.refreshInterval. */
   refreshInterval: i32;
+  /** (blocks, 3) f32x4: the mean velocity that the last kick left in v, to be taken off by `move`. */
+  means: usize;
 }
 
-// Σ d² of a kick, d its half.
-const SQUARES = memory.data(16, 16);
+// Σ d·v of a kick, d its half; Σ d² goes to SQUARES.
+const PRODUCTS = memory.data(16, 16);
 
 /** Bytes of PathJob.scratch. */
 export function pathScratchBytes(N: i32, n: i32): i32 { return hmcScratch(N * n); }
 
 /**
- * v ← v + 2d, d = factor·(∂U/∂x − its mean), n a literal. Returns Σ d·v of the v before, and Σ d² to
- * SQUARES: the first half of the kick gains Σ d·v + ½ Σ d² of kinetic energy, the second Σ d² more.
+ * v ← v − mean; then, where the level refreshes an axis (PathModel.friction) and `refreshing`, along it
+ * v ← ηv + √(1 − η²) ξ with ξ centred. x moves for the time `before` with the velocities before that and
+ * for `after` with those after. The centre of mass is set for the energy at x; the mean becomes zero.
  */
-// @ts-ignore: decorator
-@inline function kickAlong(n: i32, v: usize, gradient: usize, N: i32, factor: f32): v128 {
-  const stride: usize = n == 3 ? 48 : 32;
-  const by = f32x4.splat(factor);
-  const two = f32x4.splat(2);
-  const less = f32x4.splat(-factor);
-  const shiftX = f32x4.mul(less, v128.load(GRADIENT_MEAN));
-  const shiftY = f32x4.mul(less, v128.load(GRADIENT_MEAN, 16));
-  const shiftZ = f32x4.mul(less, v128.load(GRADIENT_MEAN, 32));
-  const zero = f32x4.splat(0);
-  // A sum for each axis: one alone would wait for itself at every step.
-  let productsX = zero, productsY = zero, productsZ = zero;
-  let squaresX = zero, squaresY = zero, squaresZ = zero;
-  for (const end = v + <usize>N * stride; v < end; v += stride, gradient += stride) {
-    let d = fma(by, v128.load(gradient), shiftX);
-    let p = v128.load(v);
-    productsX = fma(d, p, productsX);
-    squaresX = fma(d, d, squaresX);
-    v128.store(v, fma(two, d, p));
-    d = fma(by, v128.load(gradient, 16), shiftY);
-    p = v128.load(v, 16);
-    productsY = fma(d, p, productsY);
-    squaresY = fma(d, d, squaresY);
-    v128.store(v, fma(two, d, p), 16);
-    if (n == 3) {
-      d = fma(by, v128.load(gradient, 32), shiftZ);
-      p = v128.load(v, 32);
-      productsZ = fma(d, p, productsZ);
-      squaresZ = fma(d, d, squaresZ);
-      v128.store(v, fma(two, d, p), 32);
-    }
+function move(
+  job: PathJob, level: i32, block: i32, x: usize, v: usize, before: f32, after: f32, refreshing: bool,
+): void {
+  const levels = changetype<Levels>(job.levels);
+  const N = levels.particles;
+  const n = levels.dimension;
+  const row = rowOf(levels, level);
+  const mean = meanOf(job, block);
+  if (!refreshing || load<f32>(row, 24) == 0) {
+    if (n == 3) moveAlong(3, -1, x, v, 0, row, mean, before, after, N);
+    else moveAlong(2, -1, x, v, 0, row, mean, before, after, N);
+    return;
   }
-  v128.store(SQUARES, f32x4.add(squaresX, f32x4.add(squaresY, squaresZ)));
-  return f32x4.add(productsX, f32x4.add(productsY, productsZ));
-}
-
-function kick(v: usize, gradient: usize, N: i32, n: i32, factor: f32): v128 {
-  return n == 3
-    ? kickAlong(3, v, gradient, N, factor)
-    : kickAlong(2, v, gradient, N, factor);
+  const noise = job.scratch + (<usize>(N * n) << 4);
+  const counter = <u32>level * countersPerLevel(N * n);
+  normals(noise, N, job.key0, job.key1, sampleOf(job, block), counter);
+  const axis = level / job.refreshInterval % n;
+  if (n == 3) {
+    if (axis == 0) moveAlong(3, 0, x, v, noise, row, mean, before, after, N);
+    else if (axis == 1) moveAlong(3, 1, x, v, noise, row, mean, before, after, N);
+    else moveAlong(3, 2, x, v, noise, row, mean, before, after, N);
+  } else if (axis == 0) moveAlong(2, 0, x, v, noise, row, mean, before, after, N);
+  else moveAlong(2, 1, x, v, noise, row, mean, before, after, N);
 }
 
 /**
- * v ← ηv + √(1 − η²) ξ with ξ centred, along one axis (see PathModel.friction; η = 1: not at all). Along
- * it, x moves back by `moved` of what v gains, which is as if it had moved with the old v for that time
- * before: the next drift may then be by `moved` too much.
+ * The kick of an underdamped transition by twice `factor` times the level's clipped gradient, at an x
+ * that `move` went to. Returns U_k; PRODUCTS ← Σ d·v of the v before, SQUARES ← Σ d², d the half kick.
+ * `gradient` is clear, and left so, where `isKicked`.
  */
 // @ts-ignore: decorator
-@inline function refresh(
-  job: PathJob, levels: Levels, level: i32, block: i32, v: usize, noise: usize, x: usize, moved: f32,
-): void {
+@inline function kickAt(
+  job: PathJob, level: i32, block: i32, x: usize, v: usize, factor: f32, gradient: usize,
+): v128 {
+  const levels = changetype<Levels>(job.levels);
+  const N = levels.particles;
   const row = rowOf(levels, level);
-  if (load<f32>(row, 24) == 0) return;
-  const N = levels.particles;
-  const n = levels.dimension;
-  const stride = <usize>n << 4;
-  const eta = f32x4.splat(load<f32>(row, 20));
-  const rest = f32x4.splat(load<f32>(row, 24));
-  const back = f32x4.splat(moved);
-  const counter = <u32>level * countersPerLevel(N * n);
-  normals(noise, N, job.key0, job.key1, sampleOf(job, block), counter);
-  let mean = f32x4.splat(0);
-  const end = noise + (<usize>N << 4);
-  for (let i = noise; i < end; i += 16) mean = f32x4.add(mean, v128.load(i));
-  mean = f32x4.mul(f32x4.splat(-load<f32>(row, 24) / <f32>N), mean);
-  const axis = <usize>(level / job.refreshInterval % n) << 4;
-  v += axis;
-  x += axis;
-  for (let i = noise; i < end; i += 16) {
-    const p = v128.load(v);
-    const q = fma(eta, p, fma(rest, v128.load(i), mean));
-    v128.store(v, q);
-    v128.store(x, fma(back, f32x4.sub(p, q), v128.load(x)));
-    v += stride;
-    x += stride;
+  if (!isKicked(levels, row)) {
+    const energy = clippedEnergy(levels, level, x, gradient);
+    v128.store(PRODUCTS, kick(v, gradient, N, levels.dimension, factor));
+    return energy;
   }
+  const energy = kickedLennardJones(
+    row, load<f32>(levels.rows, 16), load<f32>(levels.rows, 20), load<f32>(row, 28), factor,
+    x, gradient, v, N,
+  );
+  const mean = meanOf(job, block);
+  v128.store(mean, v128.load(KICK_MEAN));
+  v128.store(mean, v128.load(KICK_MEAN, 16), 16);
+  v128.store(mean, v128.load(KICK_MEAN, 32), 32);
+  v128.store(PRODUCTS, f32x4.mul(f32x4.splat(0.5), kickProducts()));
+  v128.store(SQUARES, f32x4.mul(f32x4.splat(0.25), kickSquares()));
+  return energy;
 }
 
+/** Whether force and kick are one pass: pair paths at levels with pairs. */
 // @ts-ignore: decorator
-@inline function drift(x: usize, v: usize, size: usize, dt: f32): void {
-  const step = f32x4.splat(dt);
-  for (let a: usize = 0; a < size; a += 16) {
-    v128.store(x + a, fma(step, v128.load(v + a), v128.load(x + a)));
-  }
+@inline function isKicked(levels: Levels, row: usize): bool {
+  return levels.kind == 0 && load<f32>(row) != 0;
 }
 
-/** drift, ready for clippedEnergy. */
+/** Where a block's mean velocity is; n f32x4. */
 // @ts-ignore: decorator
-@inline function driftTo(levels: Levels, x: usize, v: usize, dt: f32, gradient: usize): void {
-  const N = levels.particles;
-  if (isPrepared(levels)) moveAndPrepare(x, v, f32x4.splat(dt), gradient, N);
-  else drift(x, v, <usize>(N * levels.dimension) << 4, dt);
+@inline function meanOf(job: PathJob, block: i32): usize { return job.means + <usize>block * 48; }
+
+/** Clears N·n f32x4. */
+function clear(at: usize, levels: Levels): void {
+  const zero = f32x4.splat(0);
+  const end = at + (<usize>(levels.particles * levels.dimension) << 4);
+  for (; at < end; at += 16) v128.store(at, zero);
 }
 
 // @ts-ignore: decorator
@@ -224,6 +208,7 @@ export function pathAdvance(address: usize, level: i32, last: i32): void {
   const dt = load<f32>(rowOf(levels, level), 16);
   const late: f32 = last < 0 ? 0 : 0.5 * load<f32>(rowOf(levels, last), 16);
   const gradient = job.scratch;
+  clear(gradient, levels);
   let x = job.x;
   let v = job.v;
   for (let block = 0; block < job.blocks; block++) {
@@ -242,15 +227,14 @@ export function pathAdvance(address: usize, level: i32, last: i32): void {
       if (job.flow) {
         behind = 0;
         if (last >= 0 && isFlowDue(block)) {
-          drift(x, v, block + 1 < job.blocks ? 2 * size : size, late);
+          move(job, last, block, x, v, late, 0, false);
+          if (block + 1 < job.blocks) move(job, last, block + 1, x + size, v + size, late, 0, false);
         }
         gained = f32x4.add(gained, flowOf(job, level, block, x, size));
       }
-      refresh(job, levels, level, block, v, gradient, x, behind);
-      driftTo(levels, x, v, behind + 0.5 * dt, gradient);
-      v128.store(energies, clippedEnergy(levels, level, x, gradient));
-      const products = kick(v, gradient, N, n, -0.5 * dt);
-      gained = f32x4.add(gained, storeGains(gains, products));
+      move(job, level, block, x, v, behind, 0.5 * dt, true);
+      v128.store(energies, kickAt(job, level, block, x, v, -0.5 * dt, gradient));
+      gained = f32x4.add(gained, storeGains(gains));
       v += size;
     }
     accumulate(job.accumulated + (<usize>block << 5), gained);
@@ -260,9 +244,9 @@ export function pathAdvance(address: usize, level: i32, last: i32): void {
 
 /** What W + U gains by the second half of a kick to `gains`; returns what it gains by the first. */
 // @ts-ignore: decorator
-@inline function storeGains(gains: usize, products: v128): v128 {
+@inline function storeGains(gains: usize): v128 {
   const squares = v128.load(SQUARES);
-  const first = fnma(f32x4.splat(0.5), squares, f32x4.neg(products));
+  const first = fnma(f32x4.splat(0.5), squares, f32x4.neg(v128.load(PRODUCTS)));
   v128.store(gains, f32x4.sub(first, squares));
   return first;
 }
@@ -334,7 +318,7 @@ export function pathComplete(address: usize, level: i32): void {
   let v = job.v;
   let x = job.x;
   for (let block = 0; block < job.blocks; block++) {
-    drift(x, v, size, 0.5 * dt);
+    move(job, level, block, x, v, 0.5 * dt, 0, false);
     accumulate(job.accumulated + (<usize>block << 5), v128.load(job.gains + (<usize>block << 4)));
     v += size;
     x += size;
@@ -351,6 +335,7 @@ export function pathRetreat(address: usize, level: i32): void {
   const row = rowOf(levels, level);
   const dt = load<f32>(row, 16);
   const gradient = job.scratch;
+  clear(gradient, levels);
   let x = job.x;
   let v = job.v;
   for (let block = 0; block < job.blocks; block++) {
@@ -359,13 +344,12 @@ export function pathRetreat(address: usize, level: i32): void {
       adjusted(job, levels, level, block, x);
       accumulate(accumulated, f32x4.sub(v128.load(RESULTS), v128.load(RESULTS, 16)));
     } else {
-      driftTo(levels, x, v, -0.5 * dt, gradient);
-      clippedEnergy(levels, level, x, gradient);
+      move(job, level, block, x, v, -0.5 * dt, 0, false);
+      kickAt(job, level, block, x, v, 0.5 * dt, gradient);
       // The kinetic energy gained here, 2 Σ d·v + 2 Σ d², is what the forward kick loses.
-      const products = kick(v, gradient, N, n, 0.5 * dt);
-      accumulate(accumulated, f32x4.mul(f32x4.splat(2), f32x4.add(products, v128.load(SQUARES))));
-      drift(x, v, size, -0.5 * dt);
-      refresh(job, levels, level, block, v, gradient, x, 0);
+      const gained = f32x4.add(v128.load(PRODUCTS), v128.load(SQUARES));
+      accumulate(accumulated, f32x4.mul(f32x4.splat(2), gained));
+      move(job, level, block, x, v, -0.5 * dt, 0, true);
       v += size;
     }
     if (job.flow) {
@@ -391,6 +375,7 @@ export function pathResample(address: usize, ancestors: usize, count: i32): void
       if (!job.leapfrogs) {
         copyLane(job.v, s, ancestor, size);
         copyLane(job.gains, s, ancestor, 1);
+        copyLane(job.means, s, ancestor, 3);
       }
     }
     store<f64>(job.accumulated + (<usize>s << 3), load<f32>(job.energies + (<usize>s << 2)));

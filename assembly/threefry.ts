@@ -41,11 +41,13 @@ const INJECTIONS = memory.data(5 * 32, 16);
 }
 
 /**
- * Blocks of threefry2x32-20 with the key set, of counters (sample, counter), ..., (sample, counter + 3):
- * eight vectors at `out`, the two words of one block after the other.
+ * `count` blocks of threefry2x32-20 with the key set, a literal from 1 to 4, of counters (sample, counter),
+ * (sample, counter + 1), ...: two vectors each at `out`, the two words of one block after the other.
  */
 // @ts-ignore: decorator
-@inline function fourBlocks(sample: v128, counter: i32, key0: u32, key1: u32, out: usize): void {
+@inline function someBlocks(
+  count: i32, sample: v128, counter: i32, key0: u32, key1: u32, out: usize,
+): void {
   const k1 = i32x4.splat(key1);
   let a0 = i32x4.add(sample, i32x4.splat(key0));
   let a1 = i32x4.add(i32x4.splat(counter), k1);
@@ -63,75 +65,75 @@ const INJECTIONS = memory.data(5 * 32, 16);
       a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 15), a0);
       a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 26), a0);
       a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 6), a0);
-      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 13), b0);
-      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 15), b0);
-      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 26), b0);
-      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 6), b0);
-      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 13), c0);
-      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 15), c0);
-      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 26), c0);
-      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 6), c0);
-      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 13), d0);
-      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 15), d0);
-      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 26), d0);
-      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 6), d0);
+      if (count > 1) {
+        b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 13), b0);
+        b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 15), b0);
+        b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 26), b0);
+        b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 6), b0);
+      }
+      if (count > 2) {
+        c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 13), c0);
+        c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 15), c0);
+        c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 26), c0);
+        c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 6), c0);
+      }
+      if (count > 3) {
+        d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 13), d0);
+        d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 15), d0);
+        d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 26), d0);
+        d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 6), d0);
+      }
     } else {
       a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 17), a0);
       a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 29), a0);
       a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 16), a0);
       a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 24), a0);
-      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 17), b0);
-      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 29), b0);
-      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 16), b0);
-      b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 24), b0);
-      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 17), c0);
-      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 29), c0);
-      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 16), c0);
-      c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 24), c0);
-      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 17), d0);
-      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 29), d0);
-      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 16), d0);
-      d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 24), d0);
+      if (count > 1) {
+        b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 17), b0);
+        b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 29), b0);
+        b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 16), b0);
+        b0 = i32x4.add(b0, b1); b1 = v128.xor(rotate(b1, 24), b0);
+      }
+      if (count > 2) {
+        c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 17), c0);
+        c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 29), c0);
+        c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 16), c0);
+        c0 = i32x4.add(c0, c1); c1 = v128.xor(rotate(c1, 24), c0);
+      }
+      if (count > 3) {
+        d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 17), d0);
+        d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 29), d0);
+        d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 16), d0);
+        d0 = i32x4.add(d0, d1); d1 = v128.xor(rotate(d1, 24), d0);
+      }
     }
     const to0 = v128.load(INJECTIONS + (group << 5));
     const to1 = v128.load(INJECTIONS + (group << 5), 16);
     a0 = i32x4.add(a0, to0); a1 = i32x4.add(a1, to1);
-    b0 = i32x4.add(b0, to0); b1 = i32x4.add(b1, to1);
-    c0 = i32x4.add(c0, to0); c1 = i32x4.add(c1, to1);
-    d0 = i32x4.add(d0, to0); d1 = i32x4.add(d1, to1);
-  }
-  v128.store(out, a0);
-  v128.store(out, a1, 16);
-  v128.store(out, b0, 32);
-  v128.store(out, b1, 48);
-  v128.store(out, c0, 64);
-  v128.store(out, c1, 80);
-  v128.store(out, d0, 96);
-  v128.store(out, d1, 112);
-}
-
-/** One of them. */
-// @ts-ignore: decorator
-@inline function oneBlock(sample: v128, counter: i32, key0: u32, key1: u32, out: usize): void {
-  let a0 = i32x4.add(sample, i32x4.splat(key0));
-  let a1 = i32x4.add(i32x4.splat(counter), i32x4.splat(key1));
-  for (let group: usize = 0; group < 5; group++) {
-    if ((group & 1) == 0) {
-      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 13), a0);
-      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 15), a0);
-      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 26), a0);
-      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 6), a0);
-    } else {
-      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 17), a0);
-      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 29), a0);
-      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 16), a0);
-      a0 = i32x4.add(a0, a1); a1 = v128.xor(rotate(a1, 24), a0);
+    if (count > 1) {
+      b0 = i32x4.add(b0, to0); b1 = i32x4.add(b1, to1);
     }
-    a0 = i32x4.add(a0, v128.load(INJECTIONS + (group << 5)));
-    a1 = i32x4.add(a1, v128.load(INJECTIONS + (group << 5), 16));
+    if (count > 2) {
+      c0 = i32x4.add(c0, to0); c1 = i32x4.add(c1, to1);
+    }
+    if (count > 3) {
+      d0 = i32x4.add(d0, to0); d1 = i32x4.add(d1, to1);
+    }
   }
   v128.store(out, a0);
   v128.store(out, a1, 16);
+  if (count > 1) {
+    v128.store(out, b0, 32);
+    v128.store(out, b1, 48);
+  }
+  if (count > 2) {
+    v128.store(out, c0, 64);
+    v128.store(out, c1, 80);
+  }
+  if (count > 3) {
+    v128.store(out, d0, 96);
+    v128.store(out, d1, 112);
+  }
 }
 
 /** Words of `count` counters (sample, first + p): word 0 at out + 32·p, word 1 16 bytes on. */
@@ -140,12 +142,12 @@ export function words(
 ): void {
   setKey(key0, key1);
   for (; count >= 4; count -= 4) {
-    fourBlocks(sample, first, key0, key1, out);
+    someBlocks(4, sample, first, key0, key1, out);
     first += 4;
     out += 128;
   }
   for (; count > 0; count--) {
-    oneBlock(sample, first++, key0, key1, out);
+    someBlocks(1, sample, first++, key0, key1, out);
     out += 32;
   }
 }
@@ -243,13 +245,16 @@ export function normals(
   setKey(key0, key1);
   let done = 0;
   for (; done + 8 <= count; done += 8) {
-    fourBlocks(sample, first, key0, key1, out);
+    someBlocks(4, sample, first, key0, key1, out);
     first += 4;
     for (const end = out + 128; out < end; out += 32) boxMuller(out);
   }
   if (done == count) return;
-  fourBlocks(sample, first, key0, key1, TAIL);
   const rest = count - done;
+  if (rest > 6) someBlocks(4, sample, first, key0, key1, TAIL);
+  else if (rest > 4) someBlocks(3, sample, first, key0, key1, TAIL);
+  else if (rest > 2) someBlocks(2, sample, first, key0, key1, TAIL);
+  else someBlocks(1, sample, first, key0, key1, TAIL);
   for (let p = 0; p < rest; p += 2) boxMuller(TAIL + (<usize>p << 4));
   for (let a: usize = 0, end = <usize>rest << 4; a < end; a += 16) {
     v128.store(out + a, v128.load(TAIL + a));

@@ -57,6 +57,8 @@ export interface Population {
   accumulated(): Float64Array;
   /** (count, N, n). */
   positions(): Float32Array;
+  /** Float64 energies of the target at `positions`, the bits of the system's own, where faster; or null. */
+  targetEnergies?(): Float64Array | null;
   dispose(): void;
 }
 

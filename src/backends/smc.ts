@@ -76,25 +76,25 @@ export function systematicAncestors(weights: Float64Array, offset: number): Int3
   for (let i = 0; i < n; i++) total += weights[i];
   let last = n - 1;
   while (last >= 0 && !(weights[last] > 0)) last--;
-  const copies = new Int32Array(n);
-  let cumulative = 0;
-  for (let i = 0, taken = 0; i <= last; i++) {
-    cumulative += weights[i];
-    // As many as there are k < n with (k + offset)/n at most the cumulative weight.
-    const upTo = i < last ? Math.min(n, Math.floor(cumulative / total * n - offset) + 1) : n;
-    copies[i] = upTo - taken;
+  const ancestors = new Int32Array(n);
+  // Places whose samples have no copy, and the further copies of others, both in rising order.
+  const empty = new Int32Array(n);
+  const further = new Int32Array(n);
+  let [empties, furthers, cumulative, taken] = [0, 0, 0, 0];
+  for (let i = 0; i < n; i++) {
+    let upTo = n;
+    if (i < last) {
+      cumulative += weights[i];
+      // As many as there are k < n with (k + offset)/n at most the cumulative weight.
+      upTo = Math.floor(cumulative / total * n - offset) + 1;
+      if (upTo > n) upTo = n;
+    }
+    ancestors[i] = i;
+    if (upTo === taken) empty[empties++] = i;
+    for (taken++; taken < upTo; taken++) further[furthers++] = i;
     taken = upTo;
   }
-  const ancestors = new Int32Array(n);
-  for (let s = 0, from = 0; s < n; s++) {
-    if (copies[s] > 0) {
-      ancestors[s] = s;
-      continue;
-    }
-    while (copies[from] < 2) from++;
-    ancestors[s] = from;
-    copies[from]--;
-  }
+  for (let k = 0; k < empties; k++) ancestors[empty[k]] = further[k];
   return ancestors;
 }
 
@@ -207,15 +207,16 @@ export class IslandRecord {
    * The result, from positions at the end and W + U of every sample since the last resampling.
    *
    * @param acceptance of every level, (K); empty for underdamped paths
+   * @param energies of the target at the positions, float64, where they are known
    */
   result(
     positions: Float32Array,
     accumulated: Float64Array,
     acceptance: Float64Array,
+    energies = this.#parts.targetEnergies(positions, this.#job.population),
   ): IslandResult {
     const n = this.#job.population;
     const ancestors = this.#ancestors;
-    const energies = this.#parts.targetEnergies(positions, n);
     const logWeights = new Float64Array(n);
     for (let s = 0; s < n; s++) {
       const w = this.logZ + accumulated[s] - energies[s];
@@ -260,7 +261,12 @@ export function runIsland(parts: ExactParts, backend: PathBackend, job: IslandJo
     if (job.moves) population.move(job.moves);
   }
   population.complete();
-  const result = record.result(population.positions(), population.accumulated(), acceptance);
+  const result = record.result(
+    population.positions(),
+    population.accumulated(),
+    acceptance,
+    population.targetEnergies?.() ?? undefined,
+  );
   population.dispose();
   engine.dispose();
   return result;

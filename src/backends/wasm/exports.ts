@@ -317,6 +317,16 @@ export interface KernelExports {
   ): void;
 
   // population_weights.ts
+  /** U of Lennard-Jones systems in float64, of `blocks` blocks; scratch: N·3 f64x2. */
+  lennardJonesTargets(
+    x: number,
+    energies: number,
+    particles: number,
+    epsilon: number,
+    oscillator: number,
+    blocks: number,
+    scratch: number,
+  ): void;
   populationWeights(
     accumulated: number,
     energies: number,

@@ -2,6 +2,7 @@
 import { Stream, streamKey } from "../../math/random.ts";
 import { keptVelocity, levelCount, type PathModel } from "../../path/model.ts";
 import { LANES } from "../backend.ts";
+import type { PairKernel } from "../../systems/system.ts";
 import type { ExactParts } from "../exact.ts";
 import type { IslandMoves } from "../path_jobs.ts";
 import type {
@@ -20,7 +21,9 @@ import { packHalfDeviations, writeFlow } from "./pair_flow.ts";
 
 /** Fields of Levels and PathJob in assembly/, 4 bytes each. */
 const LEVELS_FIELDS = 9;
-const JOB_FIELDS = 15;
+const JOB_FIELDS = 16;
+/** The number of the kind in assembly/pair_energies.ts. */
+const BEUTLER = 2;
 
 /** Where the system's pairs and the prior stand in the kernels' memory. */
 export type PathAddresses = Pick<
@@ -172,7 +175,7 @@ class WasmPathEngine implements PathEngine {
       levels: this.#levels,
       flow: this.#flow,
       scratch: this.#scratch,
-    });
+    }, this.#parts.system.pairKernel);
   }
 
   evaluate(level: number, positions: Float32Array, count: number): Evaluation {
@@ -244,6 +247,8 @@ class WasmPopulation implements Population {
   readonly #sums: number;
   readonly #adjusted: boolean;
   readonly #seed: number;
+  readonly #scratch: number;
+  readonly #target: PairKernel;
   #level = -1;
 
   constructor(
@@ -254,11 +259,14 @@ class WasmPopulation implements Population {
     { seed, first, count }: PopulationOptions,
     stream: Stream,
     shared: { levels: number; flow: number; scratch: number },
+    target: PairKernel,
   ) {
     const { memory, exports } = kernels;
     this.count = count;
     this.#seed = seed;
     this.#kernels = kernels;
+    this.#scratch = shared.scratch;
+    this.#target = target;
     this.#size = particles * dimension;
     this.#dimension = dimension;
     this.#adjusted = path.kernel === "adjusted";
@@ -267,9 +275,12 @@ class WasmPopulation implements Population {
     this.#padded = blocks * LANES;
     const bytes = 4 * this.#padded * this.#size;
     this.#x = memory.alloc(bytes);
+    let means = 0;
     if (!this.#adjusted) {
       this.#v = memory.alloc(bytes);
       this.#gains = memory.alloc(4 * this.#padded);
+      means = memory.alloc(3 * 4 * this.#padded);
+      memory.f32(means, 3 * this.#padded).fill(0);
     }
     this.#accumulated = memory.alloc(8 * this.#padded);
     this.#energies = memory.alloc(4 * this.#padded);
@@ -295,6 +306,7 @@ class WasmPopulation implements Population {
       this.#acceptance,
       shared.scratch,
       path.refreshInterval ?? 1,
+      means,
     ]);
     memory.f32(this.#acceptance, this.#padded).fill(0);
     memory.f64(this.#logWeights, this.#padded).fill(0);
@@ -394,6 +406,18 @@ class WasmPopulation implements Population {
     const blocks = this.#kernels.memory.f32(this.#x, this.#padded * this.#size);
     fromBlocks(blocks, this.count, this.#size, out);
     return out;
+  }
+
+  targetEnergies(): Float64Array | null {
+    const { kind, parameters: [epsilon, oscillator] } = this.#target;
+    if (kind !== BEUTLER) return null;
+    const { exports, memory } = this.#kernels;
+    const N = this.#size / 3;
+    const blocks = this.#padded / LANES;
+    // The weights are done with.
+    const out = this.#weights;
+    exports.lennardJonesTargets(this.#x, out, N, epsilon, oscillator, blocks, this.#scratch);
+    return memory.f64(out, this.count).slice();
   }
 
   dispose(): void {
