@@ -68,8 +68,10 @@ export function angleEnergies(row: usize, count: i32, x: usize, gradient: usize)
     energy = fma(slope, bend, energy);
     const u2 = fma(uz, uz, fma(uy, uy, f32x4.mul(ux, ux)));
     const v2 = fma(vz, vz, fma(vy, vy, f32x4.mul(vx, vx)));
-    const su = f32x4.div(slope, f32x4.mul(u2, cross));
-    const sv = f32x4.div(slope, f32x4.mul(v2, cross));
+    // On a line there is no direction to turn in: u × v = 0 makes the gradient 0, not NaN.
+    const divisor = f32x4.max(cross, f32x4.splat(1e-18));
+    const su = f32x4.div(slope, f32x4.mul(u2, divisor));
+    const sv = f32x4.div(slope, f32x4.mul(v2, divisor));
     const ix = f32x4.mul(fnma(uz, ny, f32x4.mul(uy, nz)), su);
     const iy = f32x4.mul(fnma(ux, nz, f32x4.mul(uz, nx)), su);
     const iz = f32x4.mul(fnma(uy, nx, f32x4.mul(ux, ny)), su);

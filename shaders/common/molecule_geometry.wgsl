@@ -40,8 +40,10 @@ fn angle(row: u32, slot: u32) -> f32 {
   let sine = sqrt(dot(n, n));
   let bend = atan2_f(sine, dot(u, v)) - molecule[row + 3u];
   let slope = molecule[row + 4u] * bend;
-  let gi = (slope / (dot(u, u) * sine)) * cross(u, n);
-  let gk = (slope / (dot(v, v) * sine)) * cross(n, v);
+  // On a line there is no direction to turn in: n = 0 makes the gradient 0, not NaN.
+  let divisor = max(sine, 1e-18);
+  let gi = (slope / (dot(u, u) * divisor)) * cross(u, n);
+  let gk = (slope / (dot(v, v) * divisor)) * cross(n, v);
   set_slot(slot, gi);
   set_slot(slot + 1u, -(gi + gk));
   set_slot(slot + 2u, gk);

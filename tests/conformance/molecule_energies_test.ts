@@ -16,6 +16,7 @@ import { nonbondedEnergy, pairTable } from "../../src/systems/molecule/nonbonded
 import { ObcSolvation } from "../../src/systems/molecule/obc.ts";
 import { type Softening, softening } from "../../src/systems/molecule/soften.ts";
 import { forceField, frames, molecules, solvents } from "../molecule/data.ts";
+import { acetylene, acetyleneLine } from "../molecule/small.ts";
 import { eachBackend } from "./backends.ts";
 import { eachGpu } from "./gpu.ts";
 import { tolerances } from "./tolerances.ts";
@@ -292,3 +293,22 @@ eachBackend(overlaps, async (executor) => {
     }
   }
 });
+
+const lines = "moleculeEnergies: atoms on a line have no NaN, a bend of them the float64 force";
+/** Exactly straight, and bent by so much that float32 sees it. */
+async function straight(kernel: Kernel): Promise<void> {
+  for (const y of [0, 1e-30, 0.003]) {
+    const x = acetyleneLine.slice();
+    x[1] = x[10] = Math.fround(y);
+    x.forEach((v, a) => x[a] = Math.fround(v));
+    const got = await kernel.energies(x, 1);
+    assert.ok(got.gradients.every(Number.isFinite), `${y}: ${got.gradients}`);
+    const exact = moleculeEnergies(new MoleculeEnergy(acetylene, "none"), x, 1);
+    assert.ok(exact.gradients.every(Number.isFinite), `${y}: ${exact.gradients}`);
+    exact.gradients.forEach((g, a) =>
+      assert.ok(Math.abs(got.gradients[a] - g) < 0.02, `${y}: ${got.gradients[a]}, exact ${g}`)
+    );
+  }
+}
+eachVariant(lines, (kernels) => straight(new MoleculeKernel(kernels, acetylene, "none")));
+eachGpu(lines, (kernels) => straight(new GpuMolecule(kernels, acetylene, "none")));

@@ -3,9 +3,12 @@
 /** Three numbers. */
 export type Vector = Float64Array;
 
+/** |u × v| (nm²) below which three points are on a line. */
+const COLLINEAR = 1e-100;
+
 /**
- * Angle i-j-k in (0, π), by atan2; out ← ∂θ/∂x_i (0..2) and ∂θ/∂x_k (3..5). That of j is minus their
- * sum. Derivatives are not finite at 0 and π.
+ * Angle i-j-k in [0, π], by atan2; out ← ∂θ/∂x_i (0..2) and ∂θ/∂x_k (3..5). That of j is minus their
+ * sum. At 0 and π, where there is no direction to turn in, derivatives are 0 (linear groups rest there).
  */
 export function angle(x: Vector, i: number, j: number, k: number, out?: Vector): number {
   const ux = x[3 * i] - x[3 * j],
@@ -19,8 +22,9 @@ export function angle(x: Vector, i: number, j: number, k: number, out?: Vector):
   const dot = ux * vx + uy * vy + uz * vz;
   if (out) {
     // ∂θ/∂u = (u × (u × v))/(|u|² |u × v|), ∂θ/∂v = ((u × v) × v)/(|v|² |u × v|)
-    const su = 1 / ((ux * ux + uy * uy + uz * uz) * cross);
-    const sv = 1 / ((vx * vx + vy * vy + vz * vz) * cross);
+    const divisor = Math.max(cross, COLLINEAR);
+    const su = 1 / ((ux * ux + uy * uy + uz * uz) * divisor);
+    const sv = 1 / ((vx * vx + vy * vy + vz * vz) * divisor);
     out[0] = (uy * nz - uz * ny) * su;
     out[1] = (uz * nx - ux * nz) * su;
     out[2] = (ux * ny - uy * nx) * su;
