@@ -7,6 +7,7 @@ import { asInputError } from "../io/atomic.ts";
 import { decodeDcd } from "../io/dcd.ts";
 import { decodePdb } from "../io/pdb.ts";
 import { readReference, readSamples } from "../io/samples.ts";
+import { bondRatios, unitMistake } from "../systems/molecule/bond_lengths.ts";
 import { readInpcrd } from "../systems/molecule/inpcrd.ts";
 import { aldp } from "../systems/molecule/presets.ts";
 import { readPrmtop } from "../systems/molecule/prmtop.ts";
@@ -85,6 +86,7 @@ export async function moleculeConfig(file: string, options: MoleculeRun): Promis
   const molecule = await loadMolecule(file, options);
   const { forceField } = molecule;
   const { positions } = await loadConfigurations(options.coordinates, forceField);
+  checkGeometry(options.coordinates, forceField, positions);
   const { internal, ...rest } = preset("aldp");
   const reference = [...positions.subarray(0, 3 * forceField.atoms.names.length)];
   return {
@@ -102,6 +104,21 @@ export async function moleculeConfig(file: string, options: MoleculeRun): Promis
   };
 }
 
+/** Bonds further from the force field's than this factor are no geometry to start from. */
+const FURTHEST = 1.5;
+
+/** Throws InputError where a bond of the first configuration is far from its length. */
+function checkGeometry(path: string, forceField: ForceField, positions: Float64Array): void {
+  const worst = bondRatios(forceField, positions)?.worst;
+  if (!worst || Math.abs(Math.log(worst.ratio)) < Math.log(FURTHEST)) return;
+  const { names } = forceField.atoms;
+  const [i, j] = worst.atoms.map((atom) => `${names[atom]} ${atom + 1}`);
+  throw new InputError(
+    `${path}: the bond ${i} - ${j} is ${figure(worst.ratio)} times as long as the force field's: ` +
+      "no geometry of this molecule, or its atoms are in another order",
+  );
+}
+
 export interface Configurations {
   readonly count: number;
   /** (count, N, 3), nm. */
@@ -111,9 +128,37 @@ export interface Configurations {
 /**
  * Configurations of a molecule from .npy or .npz (nm; shape (S, N, 3) or (S, 3N)), .pdb and .dcd (Å),
  * or an AMBER inpcrd, rst7 or crd (Å). Throws InputError naming the file: not of this molecule (number
- * of atoms, names in another order), unreadable, or not finite.
+ * of atoms, names in another order), unreadable, not finite, or with all bonds about ten times too long
+ * or too short, which are those of the other unit.
  */
 export async function loadConfigurations(
+  path: string,
+  forceField: ForceField,
+): Promise<Configurations> {
+  const found = await readConfigurations(path, forceField);
+  const { positions, count } = found;
+  const size = positions.length / count;
+  for (let s = 0; s < count; s++) {
+    const ratios = bondRatios(forceField, positions, s * size);
+    const mistake = unitMistake(ratios);
+    if (!mistake) continue;
+    const nanometres = /\.np[yz]$/i.test(path);
+    throw new InputError(
+      `${path}: configuration ${s} has bonds ${
+        figure(ratios!.median)
+      } times as long as the force ` +
+        `field's: ${nanometres ? ".npy and .npz" : "this kind of file"} must be in ` +
+        `${nanometres ? "nm" : "Å"}` +
+        ((mistake === "long") === nanometres ? `, these look like ${other(nanometres)}` : ""),
+    );
+  }
+  return found;
+}
+
+const figure = (ratio: number) => Number(ratio.toPrecision(3));
+const other = (nanometres: boolean) => nanometres ? "Å" : "nm";
+
+async function readConfigurations(
   path: string,
   { atoms }: ForceField,
 ): Promise<Configurations> {
