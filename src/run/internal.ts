@@ -7,11 +7,13 @@ import { buildTorsionGrid } from "../mint/molecule/build_torsion_grid.ts";
 import { referenceGeometry } from "../mint/molecule/cartesian.ts";
 import { InternalEnergy } from "../mint/molecule/internal_energy.ts";
 import { laplaceModel } from "../mint/molecule/laplace.ts";
-import { findMinima } from "../mint/molecule/minima.ts";
+import { Conformers } from "../mint/molecule/conformers.ts";
+import { differInShape, searchMinima } from "../mint/molecule/minima.ts";
 import type { InternalPrior } from "../mint/molecule/model.ts";
 import { defensiveParts, mixtureParts } from "../mint/molecule/parts.ts";
 import { softTorsions } from "../mint/molecule/torsions.ts";
 import type { InternalModel } from "../path/internal_sampler.ts";
+import { refuseLinear } from "../systems/molecule/linear.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
 import type { System } from "../systems/system.ts";
 import { ZMatrix } from "../systems/molecule/zmatrix.ts";
@@ -21,6 +23,10 @@ import type { Progress } from "./progress.ts";
 
 /** Minima this far above the lowest (kT) are left out. */
 const RANGE = 25;
+/** Times the starts asked for that a search may go on for. */
+const MOST_ROUNDS = 5;
+/** Weight of minima found once that is worth a warning. */
+const MUCH_UNSEEN = 0.1;
 /** 3^7: seven methyls. */
 const MAX_IMAGES = 2187;
 /** Descent steps of a grid cell's constrained minimum. */
@@ -37,6 +43,7 @@ export function makeInternal(
   const { forceField } = system.forces;
   const reference = referenceGeometry(system, config.reference, "internal.reference");
   const coordinates = new ZMatrix(forceField, reference);
+  refuseLinear(forceField, coordinates);
   const energy = new InternalEnergy(system, coordinates);
   const soft = softTorsions(forceField, coordinates, reference);
   const name = (i: number) => forceField.atoms.names[i];
@@ -46,6 +53,13 @@ export function makeInternal(
     `internal coordinates from atom ${coordinates.root + 1} (${name(coordinates.root)}), ` +
       `${coordinates.rotors.length} symmetric rotors, soft torsions: ${torsions || "none"}`,
   );
+  const conformers = new Conformers(forceField, reference);
+  if (conformers.any) {
+    progress.note(
+      `${conformers.rings.length} rings that may pucker, ${conformers.pyramids.length} nitrogens ` +
+        "that may invert",
+    );
+  }
   const images = coordinates.rotors.reduce((product, { rows }) => product * rows.length, 1);
   if (images > MAX_IMAGES) {
     throw new InputError(
@@ -56,15 +70,32 @@ export function makeInternal(
   const start = new Float64Array(coordinates.size);
   coordinates.fromCartesian(reference, start);
   const { starts, descentSteps: steps } = config;
+  const few = soft.length === 1 || soft.length === 2;
+  const wanted = config.prior === "torsion_grid" || (config.prior === "auto" && few);
   progress.stage("Minima", starts);
-  const minima = findMinima(energy, start, soft, { seed, starts, steps, range: RANGE });
+  // A grid goes through the torsions itself.
+  const most = wanted && !conformers.any ? starts : MOST_ROUNDS * starts;
+  const search = { seed, starts, steps, range: RANGE, conformers, most };
+  const { minima, unseen, starts: made } = searchMinima(energy, start, soft, search);
   progress.update(starts, { minima: minima.length });
   progress.end();
   const searched = energy.evaluations;
   if (minima.length === 0) throw new InputError("internal.starts: no start could be minimised");
-  progress.note(`${minima.length} minima from ${starts} starts, ${energy.evaluations} evaluations`);
-  const grid = config.prior === "torsion_grid" ||
-    (config.prior === "auto" && (soft.length === 1 || soft.length === 2));
+  progress.note(`${minima.length} minima from ${made} starts, ${energy.evaluations} evaluations`);
+  const shapes = differInShape(energy, minima, soft);
+  const grid = config.prior === "torsion_grid" || (wanted && !shapes);
+  if (grid && shapes) {
+    progress.note(
+      "warning: minima differ by rings or nitrogens, of which every cell of a torsion grid holds " +
+        "one shape alone: internal.prior laplace holds all",
+    );
+  }
+  if (!grid && unseen > MUCH_UNSEEN) {
+    progress.note(
+      `warning: minima that one start alone has found hold ${Math.round(100 * unseen)} % of the ` +
+        `weight, about as much has been found by none: raise internal.starts (${starts})`,
+    );
+  }
   if (grid && (soft.length < 1 || soft.length > 3)) {
     throw new InputError(
       `internal.prior must be "laplace" or "auto": a torsion grid holds 1 to 3 soft torsions, ` +

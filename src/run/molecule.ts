@@ -2,9 +2,11 @@
 import { type MoleculeBatch, moleculeEnergies } from "../backends/reference/molecule_energies.ts";
 import type { ForceField, Solvent } from "../config/force_field.ts";
 import { InputError } from "../errors.ts";
+import { Conformers } from "../mint/molecule/conformers.ts";
 import { softTorsions } from "../mint/molecule/torsions.ts";
 import { backbonePairs } from "../systems/molecule/backbone.ts";
 import { MoleculeEnergy, TERMS } from "../systems/molecule/energy.ts";
+import { linearAngles } from "../systems/molecule/linear.ts";
 import { isGpuFailure } from "./machine.ts";
 import { stereocentres } from "../systems/molecule/stereo.ts";
 import { ZMatrix } from "../systems/molecule/zmatrix.ts";
@@ -50,6 +52,12 @@ export interface Structure {
   readonly root: string;
   /** Atoms whose ends are alike, as CH₃: bonds that turn with a period of 2 or 3. */
   readonly symmetricRotors: readonly string[];
+  /** Angles that rest at 180°, which internal coordinates cannot hold; absent where there are none. */
+  readonly linearAngles?: readonly string[];
+  /** Rings that may pucker, and nitrogens that may invert, by their atoms; they need coordinates.
+   * Absent where there are none. */
+  readonly puckers?: readonly string[];
+  readonly inversions?: readonly string[];
   /** Bonds that turn freely enough to be searched over; they need coordinates to be told. */
   readonly softTorsions?: readonly string[];
 }
@@ -112,7 +120,7 @@ function impropers({ bonds, torsions }: ForceField): number {
   return torsions.filter((row) => !chain(row)).length;
 }
 
-/** What the bonds of a force field say; undefined for a system in pieces or of fewer than 4 atoms. */
+/** What the bonds of a force field say; undefined for a system in pieces or of fewer than 3 atoms. */
 export function structureOf(
   forceField: ForceField,
   positions: Float64Array | null,
@@ -127,6 +135,9 @@ export function structureOf(
       positions ? positions.slice(0, 3 * N) : new Float64Array(3 * N),
     );
     const { rows, rotors, root } = coordinates;
+    const linear = linearAngles(forceField, coordinates);
+    const x = positions?.slice(0, 3 * N);
+    const conformers = x ? new Conformers(forceField, x) : null;
     const fromOne = (atoms: readonly number[]) => atoms.map((i) => i + 1);
     return {
       backbone: Object.fromEntries(
@@ -140,16 +151,21 @@ export function structureOf(
       symmetricRotors: rotors.map(({ rows: ends }) =>
         `${name(rows[ends[0]].bond)} (${ends.length} ends)`
       ),
-      softTorsions: positions
-        ? softTorsions(forceField, coordinates, positions.slice(0, 3 * N))
+      linearAngles: someOf(linear.map((angle) => angle.map((i) => names[i]).join(" - "))),
+      puckers: someOf(conformers?.rings.map(({ atoms }) => atoms.map((i) => names[i]).join(" "))),
+      inversions: someOf(conformers?.pyramids.map(({ atom }) => name(atom))),
+      softTorsions: x
+        ? softTorsions(forceField, coordinates, x)
           .map((k) => `${name(rows[k].angle)} - ${name(rows[k].bond)}`)
         : undefined,
     };
   } catch (error) {
-    if (error instanceof InputError) return undefined; // in pieces, or fewer than four atoms
+    if (error instanceof InputError) return undefined; // in pieces, or fewer than three atoms
     throw error;
   }
 }
+
+const someOf = (list?: string[]) => list && list.length > 0 ? list : undefined;
 
 function shortList(names: readonly string[]): string {
   const shown = names.slice(0, 20).join(" ");

@@ -1,5 +1,7 @@
 /** Runs without a network: the path of a configuration, its prior, and its pair flow. */
 import type { MintConfig, PathConfig, RunConfig } from "../config/config.ts";
+import { descend } from "../math/lbfgs.ts";
+import { Conformers } from "../mint/molecule/conformers.ts";
 import { InternalEnergy } from "../mint/molecule/internal_energy.ts";
 import { laplaceModel } from "../mint/molecule/laplace.ts";
 import { findMinima, type MinimaOptions } from "../mint/molecule/minima.ts";
@@ -11,6 +13,7 @@ import { mixturePath } from "../path/mixture.ts";
 import type { PathModel } from "../path/model.ts";
 import { tunedPath } from "../path/tuning.ts";
 import { systematicResample } from "../sampling/resample.ts";
+import { linearAngles } from "../systems/molecule/linear.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
 import { ZMatrix } from "../systems/molecule/zmatrix.ts";
 import type { System } from "../systems/system.ts";
@@ -100,17 +103,29 @@ function weightedMinima(
   options: MinimaOptions,
 ): Float64Array[] {
   const { forceField } = molecule.forces;
+  // Internal coordinates know neither two atoms nor linear groups.
+  if (molecule.particles < 3) return [relaxed(molecule, geometry)];
   const coordinates = new ZMatrix(forceField, geometry);
+  if (linearAngles(forceField, coordinates).length > 0) return [relaxed(molecule, geometry)];
   const start = new Float64Array(coordinates.size);
   coordinates.fromCartesian(geometry, start);
   const energy = new InternalEnergy(molecule, coordinates);
   const soft = softTorsions(forceField, coordinates, geometry);
-  const minima = findMinima(energy, start, soft, options);
+  const conformers = new Conformers(forceField, geometry);
+  const minima = findMinima(energy, start, soft, { ...options, conformers });
   if (minima.length === 0) return [];
-  const { logWeights } = laplaceModel(energy, minima);
+  const { logWeights, means } = laplaceModel(energy, minima);
+  const n = coordinates.size;
   return Array.from(systematicResample(logWeights, count, options.seed), (k) => {
     const x = new Float64Array(geometry.length);
-    coordinates.toCartesian(minima[k].z, x);
+    coordinates.toCartesian(means.slice(k * n, (k + 1) * n), x);
     return x;
   });
+}
+
+/** The minimum of U that a geometry leads to. */
+function relaxed(molecule: Molecule, geometry: Float64Array): Float64Array {
+  const x = geometry.slice();
+  descend((x, gradient) => molecule.energyAndGradient(x, gradient), x, MOLECULE_SEARCH.steps, 0.05);
+  return x;
 }

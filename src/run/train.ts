@@ -9,6 +9,7 @@ import { initialiseMint, refuseLabelled } from "../mint/start.ts";
 import { labellingCount } from "../mint/labellings.ts";
 import { createSystem } from "../systems/create.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
+import { pathWarnings } from "../sampling/warnings.ts";
 import type { System } from "../systems/system.ts";
 import type { ExecutorPool } from "../workers/pool.ts";
 import {
@@ -185,6 +186,13 @@ async function runOnPool(
   await writeJson(files.metrics(out), complete);
   await writeReport(out, config, system, state, { ...input, metrics: complete });
   progress.note(`wrote ${files.report(out)}`);
+  if (config.internal && !config.internal.resampling && config.internal.kernel !== "julep") {
+    const { drawn: { logWeights }, priorLogWeights } = input;
+    const remedy = "--method smc helps, or more internal.starts or internal.levels";
+    for (const warning of pathWarnings(logWeights, priorLogWeights, remedy)) {
+      progress.note(`warning: ${warning}`);
+    }
+  }
   return { out, report: files.report(out), ...complete };
 }
 

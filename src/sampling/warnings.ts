@@ -83,6 +83,34 @@ export function warnings(input: WarningInput): string[] {
   ];
 }
 
+/** An ESS below this is worth a word on what to try. */
+const POOR = 0.3;
+
+/**
+ * After the training of a molecule's annealed path, from its own few samples and those of its prior:
+ * heavy tails, and what helps.
+ */
+export function pathWarnings(
+  logWeights: Float64Array,
+  priorLogWeights: Float64Array,
+  remedy: string,
+): string[] {
+  const found = countNonFinite(logWeights) === logWeights.length
+    ? ["No sample has a weight: the ESS is 0."]
+    : aboutTheTail(logWeights);
+  const { ess } = effectiveSampleSizeWithError(logWeights);
+  const prior = effectiveSampleSizeWithError(priorLogWeights);
+  if (ess < 0.7 * prior.ess) {
+    found.push(
+      `The ESS of the paths (${percent(ess)}) is below that of the prior alone ` +
+        `(${percent(prior.ess)}): paths reach what the prior's samples have missed, log Z of the ` +
+        `prior is too low.`,
+    );
+  }
+  if (!(ess >= POOR)) found.push(`The ESS is ${percent(ess)}: ${remedy}.`);
+  return found;
+}
+
 function aboutThePrior({ priorMissesLabellings, priorNormaliser }: WarningInput): string[] {
   const found: string[] = [];
   if (priorMissesLabellings) {
@@ -200,6 +228,12 @@ function aboutTheWeights(logWeights: Float64Array): string[] {
       `Only ${n} samples: an ESS from fewer than ${HEADLINE_SAMPLES} can miss rare large weights.`,
     );
   }
+  return [...found, ...aboutTheTail(logWeights)];
+}
+
+function aboutTheTail(logWeights: Float64Array): string[] {
+  const n = logWeights.length;
+  const found: string[] = [];
   const share = largestWeightShare(logWeights);
   if (share > Math.max(0.01, 20 / n)) {
     found.push(

@@ -17,6 +17,7 @@ import { silent } from "../../src/run/progress.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import type { Molecule } from "../../src/systems/molecule/molecule.ts";
 import { forceField, frames } from "../molecule/data.ts";
+import { chair, cyclohexane, water, waterBent } from "../molecule/small.ts";
 import { tolerances } from "./tolerances.ts";
 import { eachVariant } from "./variants.ts";
 
@@ -50,6 +51,18 @@ const subjects: Subject[] = [
     prior: "laplace",
     leapfrogs: 2,
   }),
+  subject("three atoms", {
+    kind: "molecule",
+    temperature: 300,
+    solvent: "none",
+    forceField: water,
+  }, { starts: 2, reference: [...waterBent], leapfrogs: 1 }),
+  subject("a ring, Laplace", {
+    kind: "molecule",
+    temperature: 300,
+    solvent: "none",
+    forceField: cyclohexane,
+  }, { starts: 20, reference: [...chair], leapfrogs: 1 }),
 ];
 
 function subject(

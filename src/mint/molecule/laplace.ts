@@ -40,7 +40,19 @@ export function laplaceParts(
   return parts ?? [{ weight: 1, widening }];
 }
 
-/** Weights e^{−V} √det H⁻¹, covariances H⁻¹. */
+/** Components of least weight are left out that together weigh no more than this. */
+const LEFT_OUT = 1e-4;
+
+/** Numbers of the components to keep, in their order. */
+function weighty(logWeights: readonly number[]): number[] {
+  const total = logSumExp(logWeights);
+  const rising = [...logWeights.keys()].sort((p, q) => logWeights[p] - logWeights[q]);
+  let left = LEFT_OUT;
+  const kept = rising.filter((k) => (left -= Math.exp(logWeights[k] - total)) < 0);
+  return kept.sort((p, q) => p - q);
+}
+
+/** Weights e^{−V} √det H⁻¹, covariances H⁻¹, of all minima but those of next to no weight. */
 export function laplaceModel(
   energy: InternalEnergy,
   minima: readonly Minimum[],
@@ -48,14 +60,15 @@ export function laplaceModel(
   parts?: readonly DensityPart[],
 ): LaplaceModel {
   const n = energy.coordinates.size;
-  const covariances = minima.map(({ z }) =>
-    flooredInverse(energy.hessian(z), energy.scales, FLOOR)
-  );
-  const raw = minima.map(({ value }, k) => -gaussian(covariances[k], n).logNorm - value);
+  const all = minima.map(({ z }) => flooredInverse(energy.hessian(z), energy.scales, FLOOR));
+  const weights = minima.map(({ value }, k) => -gaussian(all[k], n).logNorm - value);
+  const kept = weighty(weights);
+  const covariances = kept.map((k) => all[k]);
+  const raw = kept.map((k) => weights[k]);
   const total = logSumExp(raw);
   return {
     kind: "laplace",
-    means: Float64Array.from(minima.flatMap(({ z }) => [...z])),
+    means: Float64Array.from(kept.flatMap((k) => [...minima[k].z])),
     covariances: Float64Array.from(covariances.flatMap((c) => [...c])),
     logWeights: Float64Array.from(raw, (w) => w - total),
     widening,

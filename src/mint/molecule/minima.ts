@@ -2,6 +2,7 @@
 import { descend } from "../../math/lbfgs.ts";
 import { RandomStream, Stream } from "../../math/random.ts";
 import { wrap } from "../../systems/molecule/zmatrix.ts";
+import type { Conformers } from "./conformers.ts";
 import type { InternalEnergy } from "./internal_energy.ts";
 
 export interface Minimum {
@@ -11,6 +12,10 @@ export interface Minimum {
 }
 
 export interface MinimaOptions {
+  /** Rings and nitrogens that starts are kicked from the reference by, beside the torsions. */
+  readonly conformers?: Conformers;
+  /** Starts at most; more than `starts` are made while new minima of some weight turn up. */
+  readonly most?: number;
   readonly seed: number;
   /** Random starts. */
   readonly starts: number;
@@ -24,6 +29,9 @@ export const minimaDefaults = { starts: 200, steps: 600, range: 25 } as const;
 
 /** Torsions that differ by less (radians) belong to one minimum. */
 const SAME = 0.15;
+
+/** Held dihedrals (radians) that differ by more are of another shape. */
+const SHAPE = 0.5;
 
 /** Descends from z in scaled coordinates, in place; returns V. Rows of fixed coordinates stay. */
 export function minimise(
@@ -67,38 +75,111 @@ export function canonical(energy: InternalEnergy, z: Float64Array): void {
   });
 }
 
+/** Minima of a search, lowest first. */
+export interface FoundMinima {
+  readonly minima: Minimum[];
+  readonly starts: number;
+  /**
+   * Boltzmann weight of the minima that one start alone has found, relative to all: an estimate
+   * (Good and Turing's) of the weight of those that none has found.
+   */
+  readonly unseen: number;
+}
+
+/** A search goes on while its estimate of what is unseen is larger. */
+const UNSEEN = 0.02;
+
 /**
- * Distinct minima reached from random soft torsions and rotor angles, everything else at `reference`,
- * lowest first. Deterministic in the seed.
+ * Distinct minima reached from random soft torsions and rotor angles, rings and nitrogens kicked,
+ * everything else at `reference`, lowest first. Deterministic in the seed.
  *
  * @param soft rows of the torsions that are searched (torsions.ts)
  */
+export function searchMinima(
+  energy: InternalEnergy,
+  reference: Float64Array,
+  soft: readonly number[],
+  { seed, starts, steps, range, conformers, most = starts }: MinimaOptions,
+): FoundMinima {
+  const { coordinates } = energy;
+  const rotors = coordinates.rotors.map(({ rows }) => rows[0]);
+  const turning = [...soft, ...rotors].map((row) => coordinates.dihedralAt(row));
+  const x = new Float64Array(3 * coordinates.atoms);
+  const kicking = conformers?.any ? conformers : null;
+  let kept: { minimum: Minimum; times: number }[] = [];
+  const descent = (start: number): void => {
+    const random = new RandomStream(seed, Stream.starts, start);
+    const z = reference.slice();
+    const turns = turning.map(() => Math.PI * (2 * random.uniform() - 1));
+    if (kicking) {
+      coordinates.toCartesian(z, x);
+      kicking.kick(x, random);
+      coordinates.fromCartesian(x, z);
+    }
+    turning.forEach((at, k) => z[at] = turns[k]);
+    const value = minimise(energy, z, steps);
+    if (!Number.isFinite(value)) return;
+    if (kicking) {
+      coordinates.toCartesian(z, x);
+      if (!kicking.keepsHandedness(x)) return;
+    }
+    canonical(energy, z);
+    const minimum = { z, value };
+    const known = kept.findIndex((other) => sameMinimum(energy, minimum, other.minimum));
+    if (known < 0) kept.push({ minimum, times: 1 });
+    else {
+      const { minimum: other, times } = kept[known];
+      kept[known] = { minimum: value < other.value ? minimum : other, times: times + 1 };
+    }
+  };
+  let made = 0;
+  let unseen = 1;
+  for (let upTo = starts; made < upTo;) {
+    while (made < upTo) descent(made++);
+    kept.sort((p, q) => p.minimum.value - q.minimum.value);
+    kept = kept.filter(({ minimum }) => minimum.value <= kept[0].minimum.value + range);
+    unseen = unseenWeight(kept);
+    if (unseen > UNSEEN) upTo = Math.min(most, 2 * upTo);
+  }
+  return { minima: kept.map(({ minimum }) => minimum), starts: made, unseen };
+}
+
+function unseenWeight(found: readonly { minimum: Minimum; times: number }[]): number {
+  let once = 0, all = 0;
+  for (const { minimum, times } of found) {
+    const weight = Math.exp(found[0].minimum.value - minimum.value);
+    all += weight;
+    if (times === 1) once += weight;
+  }
+  return all > 0 ? once / all : 1;
+}
+
+/** The minima alone. */
 export function findMinima(
   energy: InternalEnergy,
   reference: Float64Array,
   soft: readonly number[],
-  { seed, starts, steps, range }: MinimaOptions,
+  options: MinimaOptions,
 ): Minimum[] {
-  const { coordinates } = energy;
-  const rotors = coordinates.rotors.map(({ rows }) => rows[0]);
-  const turning = [...soft, ...rotors].map((row) => coordinates.dihedralAt(row));
-  const found: Minimum[] = [];
-  for (let start = 0; start < starts; start++) {
-    const random = new RandomStream(seed, Stream.starts, start);
-    const z = reference.slice();
-    for (const at of turning) z[at] = Math.PI * (2 * random.uniform() - 1);
-    const value = minimise(energy, z, steps);
-    if (!Number.isFinite(value)) continue;
-    canonical(energy, z);
-    found.push({ z, value });
-  }
-  found.sort((p, q) => p.value - q.value);
-  const kept: Minimum[] = [];
-  for (const candidate of found) {
-    if (candidate.value > found[0].value + range) break;
-    if (!kept.some((other) => sameMinimum(energy, candidate, other))) kept.push(candidate);
-  }
-  return kept;
+  return searchMinima(energy, reference, soft, options).minima;
+}
+
+/**
+ * Whether minima differ by more than torsions that a grid holds and amplitudes of a rotor: puckers of
+ * rings, inverted nitrogens.
+ *
+ * @param soft rows of the torsions that may differ
+ */
+export function differInShape(
+  { coordinates }: InternalEnergy,
+  minima: readonly Minimum[],
+  soft: readonly number[],
+): boolean {
+  const ends = new Set(coordinates.rotors.flatMap(({ rows }) => rows));
+  const held = coordinates.rows.flatMap((_, k) =>
+    k < 2 || soft.includes(k) || ends.has(k) ? [] : [coordinates.dihedralAt(k)]
+  );
+  return minima.some(({ z }) => held.some((at) => Math.abs(wrap(z[at] - minima[0].z[at])) > SHAPE));
 }
 
 /** All proper torsions close, rotors up to their period. */

@@ -5,7 +5,7 @@ import { dihedral } from "../../systems/molecule/geometry.ts";
 import type { ZMatrix } from "../../systems/molecule/zmatrix.ts";
 
 /** A bond whose own torsion terms vary by more (kJ/mol, 20 kT at 300 K) keeps to its reference. */
-const STIFF = 50;
+export const STIFF = 50;
 
 /**
  * Rows of the proper torsions that are soft: about a bond in no ring, whose torsion terms vary by less
@@ -20,7 +20,7 @@ export function softTorsions(
   const neighbours = bondGraph(forceField);
   return coordinates.rows.flatMap(({ kind, bond, angle }, k) =>
     kind === "proper" && !rotors.has(k) && !inRing(neighbours, bond, angle) &&
-      variation(forceField, bond, angle, reference) < STIFF
+      bondVariation(forceField, bond, angle, reference) < STIFF
       ? [k]
       : []
   );
@@ -35,7 +35,12 @@ function inRing(neighbours: readonly (readonly number[])[], p: number, q: number
 }
 
 /** Largest minus smallest sum of the torsion terms about a bond over a rigid turn, kJ/mol. */
-function variation({ torsions }: ForceField, p: number, q: number, reference: Float64Array) {
+export function bondVariation(
+  { torsions }: ForceField,
+  p: number,
+  q: number,
+  reference: Float64Array,
+): number {
   const terms = torsions.flatMap(([i, j, k, l, n, phase, height]) =>
     (j === p && k === q) || (j === q && k === p)
       ? [{ n, phase, height, at: dihedral(reference, i, j, k, l) }]

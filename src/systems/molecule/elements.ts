@@ -36,3 +36,33 @@ export function elementOfMass(mass: number): { number: number; symbol: string } 
   const number = found?.[0] ?? 0;
   return { number, symbol: elementSymbol(number) };
 }
+
+/** Hydrogens are made heavier up to about this, g/mol. */
+const HEAVY_HYDROGEN = [1.5, 4.6];
+
+/**
+ * Elements of all atoms from their masses. Where hydrogens (one bond, a mass from 1.5 to 4.6 g/mol)
+ * have taken mass from the atom they hang on (hydrogen mass repartitioning), it is given back first;
+ * where that makes no element of the other atom (deuterium), masses are taken as they are.
+ */
+export function elementsOfMasses(
+  masses: readonly number[],
+  bonds: readonly (readonly number[])[],
+): { number: number; symbol: string }[] {
+  const neighbours: number[][] = masses.map(() => []);
+  for (const [i, j] of bonds) {
+    if (neighbours[i].includes(j)) continue;
+    neighbours[i].push(j);
+    neighbours[j].push(i);
+  }
+  const [least, most] = HEAVY_HYDROGEN;
+  const heavy = (i: number) => neighbours[i].length === 1 && masses[i] > least && masses[i] < most;
+  const hydrogen = elementOfMass(1.008);
+  return masses.map((mass, i) => {
+    const [partner] = neighbours[i];
+    if (heavy(i) && (neighbours[partner].length > 1 || masses[partner] > most)) return hydrogen;
+    const taken = neighbours[i].filter(heavy).reduce((sum, h) => sum + masses[h] - 1.008, 0);
+    const whole = elementOfMass(mass + taken);
+    return taken > 0 && whole.number > 0 ? whole : elementOfMass(mass);
+  });
+}

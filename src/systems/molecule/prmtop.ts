@@ -1,7 +1,7 @@
 /** AMBER parameter files (7-style prmtop) as a ForceField. https://ambermd.org/FileFormats.php */
 import type { ForceField } from "../../config/force_field.ts";
 import { InputError } from "../../errors.ts";
-import { elementOfMass } from "./elements.ts";
+import { elementsOfMasses } from "./elements.ts";
 import { readSections, type Section } from "./sections.ts";
 import { BORN_OFFSET, KCAL, WATER } from "./units.ts";
 
@@ -189,7 +189,7 @@ class PrmtopReader {
     });
     const elements = this.#sections.has("ATOMIC_NUMBER")
       ? this.#integers("ATOMIC_NUMBER", N).map((z) => z >= 0 && z <= 118 ? z : 0)
-      : this.#masses().map((mass) => elementOfMass(mass).number);
+      : elementsOfMasses(this.#masses(), this.#bonds()).map(({ number }) => number);
     return { names, residues, residueNames, elements };
   }
 

@@ -1,7 +1,7 @@
 /** OpenMM's serialised System (XML) as a ForceField. */
 import type { BornData, ForceField } from "../../config/force_field.ts";
 import { InputError } from "../../errors.ts";
-import { elementOfMass } from "./elements.ts";
+import { elementsOfMasses } from "./elements.ts";
 import { shown } from "./sections.ts";
 import { BORN_OFFSET } from "./units.ts";
 import { type Element, readXml } from "./xml.ts";
@@ -54,14 +54,13 @@ class SystemReader {
       );
     }
     const forces = this.#only(root, "Forces") ?? this.#fail(root, "<Forces> is missing");
-    const elements = masses.map(elementOfMass);
     const forceField: ForceField = {
       title: "OpenMM System",
       atoms: {
-        names: elements.map(({ symbol }, i) => `${symbol}${i + 1}`),
+        names: [],
         residues: new Array(N).fill(0),
         residueNames: ["MOL"],
-        elements: elements.map(({ number }) => number),
+        elements: [],
         masses,
         charges: [],
       },
@@ -113,7 +112,11 @@ class SystemReader {
           `${charges[other]} in NonbondedForce`,
       );
     }
-    return forceField;
+    // A System has no elements: its masses and bonds have to do.
+    const elements = elementsOfMasses(masses, forceField.bonds);
+    const names = elements.map(({ symbol }, i) => `${symbol}${i + 1}`);
+    const numbers = elements.map(({ number }) => number);
+    return { ...forceField, atoms: { ...forceField.atoms, names, elements: numbers } };
   }
 
   #fail(element: Element, what: string): never {

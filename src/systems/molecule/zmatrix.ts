@@ -63,12 +63,12 @@ export class ZMatrix {
   /**
    * @param reference (N, 3), a geometry with the handedness wanted: rotors are numbered so that their
    * ends follow one another clockwise, stiff dihedrals are kept within half a turn of it
-   * @throws InputError when the molecule is in pieces or has fewer than 4 atoms
+   * @throws InputError when the molecule is in pieces or has fewer than 3 atoms
    */
   constructor(forceField: ForceField, reference: Float64Array) {
     const neighbours = bondGraph(forceField);
     const N = this.atoms = neighbours.length;
-    if (N < 4) throw new InputError(`internal coordinates need at least 4 atoms, got ${N}`);
+    if (N < 3) throw new InputError(`internal coordinates need at least 3 atoms, got ${N}`);
     this.size = 3 * N - 6;
     this.root = centralAtom(neighbours);
     const { rows, rotors } = placement(neighbours, this.root, forceField, reference);
