@@ -13,7 +13,8 @@ import { WebGpuExecutor } from "../../src/backends/webgpu/executor.ts";
 import { GpuDevice } from "../../src/backends/webgpu/device.ts";
 import { GpuKernels } from "../../src/backends/webgpu/kernels.ts";
 import { GpuMolecule } from "../../src/backends/webgpu/molecule.ts";
-import type { LennardJonesConfig } from "../../src/config/config.ts";
+import type { LennardJonesConfig, MoleculeSoftCore } from "../../src/config/config.ts";
+import { withMethod } from "../../src/config/methods.ts";
 import { preset } from "../../src/config/presets.ts";
 import { egnnLayout, egnnOutput, initialiseEgnn } from "../../src/julep/egnn.ts";
 import { uniformTimes } from "../../src/julep/schedule.ts";
@@ -25,6 +26,7 @@ import { clusterPath } from "../../src/path/cluster.ts";
 import type { PathKernelName } from "../../src/path/model.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import { MoleculeEnergy } from "../../src/systems/molecule/energy.ts";
+import { softening } from "../../src/systems/molecule/soften.ts";
 import { aldp } from "../../src/systems/molecule/presets.ts";
 
 /** One comparison: the largest error and what it may be. */
@@ -52,6 +54,9 @@ const distance = (a: ArrayLike<number>, b: ArrayLike<number>) => {
   }
   return Math.sqrt(square / norm);
 };
+
+const largest = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  Array.from(b).reduce((w, v, s) => a[s] === v ? w : Math.max(w, Math.abs(v - a[s])), 0);
 
 async function threefry(kernels: GpuKernels): Promise<Comparison[]> {
   const key = streamKey(2 ** 40 + 9, Stream.forward);
@@ -184,10 +189,7 @@ async function julep(name: string, steps: number): Promise<Comparison[]> {
   const path = { seed: 5, first: 0, count, times, direction: "forward", keep: true } as const;
   const exact = reference.trajectories(path);
   const got = await gpu.trajectories(path);
-  const worst = exact.logWeights.reduce((w, v, s) => {
-    const same = v === got.logWeights[s];
-    return same ? w : Math.max(w, Math.abs(v - got.logWeights[s]));
-  }, 0);
+  const worst = largest(got.logWeights, exact.logWeights);
   const gradient = {
     seed: 5,
     first: 0,
@@ -243,8 +245,6 @@ async function paths(kernel: PathKernelName): Promise<Comparison[]> {
     ...{ ...job, positions, leapfrogs: 3, stepSize: 0.02, targetAcceptance: 0.8 },
     ...{ warmup: 3, draws: 2, thin: 2 },
   };
-  const largest = (a: ArrayLike<number>, b: ArrayLike<number>) =>
-    Array.from(b).reduce((w, v, s) => a[s] === v ? w : Math.max(w, Math.abs(v - a[s])), 0);
   const out = [
     { name: `path, ${kernel}`, error: largest(got.logWeights, exact.logWeights) },
     {
@@ -264,16 +264,97 @@ async function paths(kernel: PathKernelName): Promise<Comparison[]> {
   return out;
 }
 
+/** The comparators: paths both ways, and the gradient that each is trained by. */
+async function diffusion(method: "pis" | "dds"): Promise<Comparison[]> {
+  // Steps short enough that an untrained path is stable, and rounding does not grow along it.
+  const config = withMethod(preset("dw4"), method);
+  if (method === "pis") config.julep.stepSize.initial = 0.2;
+  else config.julep.diffusion!.targetForce = false;
+  const system = createSystem(config.system);
+  const model = initialiseJulep(system, config.julep, 4);
+  const jitter = noise(model.parameters.length, 11, 0.01);
+  const problem = {
+    system: config.system,
+    mint: initialiseMint(system, config.mint, 4),
+    julep: { ...model, parameters: model.parameters.map((p, i) => p + jitter[i]) },
+  };
+  const reference = new ReferenceExecutor();
+  const gpu = await WebGpuExecutor.create();
+  reference.prepare(problem);
+  await gpu.prepare(problem);
+  const [steps, count] = [20, 6];
+  const times = uniformTimes(steps);
+  const path = { seed: 5, first: 4, count, times, direction: "forward", keep: true } as const;
+  const exact = reference.trajectories(path);
+  const got = await gpu.trajectories(path);
+  const positions = Float64Array.from(exact.positions);
+  const back = { ...path, keep: false, direction: "backward", positions } as const;
+  const gradient = {
+    ...{ seed: 5, first: 4, count, times },
+    coefficients: noise(steps * count, 12),
+    stepCoefficients: new Float64Array(steps * count),
+    windows: Int32Array.of(0, steps, 2, 5),
+    throughPath: method === "pis",
+  };
+  const kept = ({ states, forces }: typeof exact) => ({ states: states!, forces: forces! });
+  const want = reference.trajectoryGradient({ ...gradient, ...kept(exact) });
+  const have = await gpu.trajectoryGradient({ ...gradient, ...kept(got) });
+  const out = [
+    {
+      name: `controlled_diffusion, ${method}`,
+      error: largest(got.logWeights, exact.logWeights),
+      tolerance: 1e-3,
+    },
+    {
+      name: `controlled_diffusion, ${method}, backward`,
+      error: largest(
+        (await gpu.trajectories(back)).logWeights,
+        reference.trajectories(back).logWeights,
+      ),
+      tolerance: 1e-3,
+    },
+    {
+      name: `controlled_diffusion_gradient, ${method}`,
+      error: distance(have.parameters, want.parameters),
+      tolerance: 5e-4,
+    },
+  ];
+  gpu.dispose();
+  return out;
+}
+
+/** Energies and forces, as they are and under both soft cores. */
 async function molecule(kernels: GpuKernels): Promise<Comparison[]> {
   const { forceField, positions } = aldp();
   const jitter = noise(4 * positions.length, 14, 0.004);
   const x = jitter.map((v, a) => v + positions[a % positions.length]);
-  const got = await new GpuMolecule(kernels, forceField, "obc2").energies(x, 4);
-  const exact = moleculeEnergies(new MoleculeEnergy(forceField, "obc2"), x, 4);
-  return [
-    { name: "molecule_energies", error: distance(got.terms, exact.terms), tolerance: 1e-5 },
-    { name: "molecule forces", error: distance(got.gradients, exact.gradients), tolerance: 1e-4 },
+  const kernel = new GpuMolecule(kernels, forceField, "obc2");
+  const exactEnergy = new MoleculeEnergy(forceField, "obc2");
+  const cores: (MoleculeSoftCore | null)[] = [
+    null,
+    { kind: "shifted", alpha: 1, bonded: 0.1 },
+    { kind: "beutler", alpha: 0.5, bonded: 1 },
   ];
+  const out: Comparison[] = [];
+  for (const core of cores) {
+    const soft = core && softening(core, 0.4);
+    const got = await kernel.energies(x, 4, soft);
+    const exact = moleculeEnergies(exactEnergy, x, 4, soft);
+    const name = core ? `, soft core ${core.kind}` : "";
+    out.push(
+      {
+        name: `molecule_energies${name}`,
+        error: distance(got.terms, exact.terms),
+        tolerance: 1e-5,
+      },
+      {
+        name: `molecule forces${name}`,
+        error: distance(got.gradients, exact.gradients),
+        tolerance: 1e-4,
+      },
+    );
+  }
+  return out;
 }
 
 /** Densities of the other families of the prior. */
@@ -306,6 +387,8 @@ async function run(): Promise<Outcome> {
     ...await molecule(kernels),
     ...await paths("underdamped"),
     ...await paths("adjusted"),
+    ...await diffusion("pis"),
+    ...await diffusion("dds"),
     ...await julep("dw4", 20),
     ...await julep("lj13", 100),
   ];

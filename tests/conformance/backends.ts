@@ -41,13 +41,16 @@ const backends: readonly BackendUnderTest[] = [
  * A test for every backend; the reason of an ignored one stands in its name.
  *
  * @param lacking backends that do not have what is tested, and why
+ * @param besides backends for which it would prove nothing that another test does not: none is made
  */
 export function eachBackend(
   name: string,
   test: (executor: Executor, backend: BackendUnderTest) => Promise<void> | void,
   lacking: Readonly<Record<string, string>> = {},
+  besides: readonly string[] = [],
 ): void {
   for (const backend of backends) {
+    if (besides.includes(backend.name)) continue;
     const reason = lacking[backend.name] ?? backend.unavailable;
     Deno.test({
       name: `${name} (${backend.name})` + (reason ? ` [ignored: ${reason}]` : ""),

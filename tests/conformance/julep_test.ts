@@ -52,6 +52,12 @@ function lj13(change: (config: RunConfig) => void = () => {}): RunConfig {
   return config;
 }
 
+/** The presets' own networks have a case each; the reference takes seconds for them. */
+function smaller({ julep: { network } }: RunConfig): void {
+  network.layers = 2;
+  network.hidden = 16;
+}
+
 function forward(steps: number, count: number, keep = false, first = 0): TrajectoryJob {
   return { seed: 5, first, count, times: uniformTimes(steps), direction: "forward", keep };
 }
@@ -61,9 +67,15 @@ const GRADIENT_ALONE = "lj55, the preset's network";
 
 /** With an exact pair flow. */
 const EXACT = [
-  lj13((c) => c.julep.path!.flow = "exact"),
-  dw4(),
-  dw4((c) => c.julep.gauge = "anchor"),
+  lj13((c) => {
+    c.julep.path!.flow = "exact";
+    smaller(c);
+  }),
+  dw4(smaller),
+  dw4((c) => {
+    c.julep.gauge = "anchor";
+    smaller(c);
+  }),
 ];
 
 const cases: [string, RunConfig, number, number][] = [
@@ -71,8 +83,24 @@ const cases: [string, RunConfig, number, number][] = [
   ["dw4, an exact pair flow", EXACT[1], 30, 8],
   ["dw4, an exact pair flow, anchor gauge", EXACT[2], 30, 6],
   ["dw4, 100 steps", dw4(), 100, 12],
-  ["dw4, anchor gauge", dw4((c) => c.julep.gauge = "anchor"), 30, 8],
-  ["dw4, the paper's HHᵀ", dw4((c) => c.julep.network.matrix = "positive"), 30, 8],
+  [
+    "dw4, anchor gauge",
+    dw4((c) => {
+      c.julep.gauge = "anchor";
+      smaller(c);
+    }),
+    30,
+    8,
+  ],
+  [
+    "dw4, the paper's HHᵀ",
+    dw4((c) => {
+      c.julep.network.matrix = "positive";
+      smaller(c);
+    }),
+    30,
+    8,
+  ],
   ["dw4, no network", dw4((c) => c.julep.network.enabled = false), 100, 12],
   [
     "dw4, clipped force, b off, no A",
@@ -80,20 +108,22 @@ const cases: [string, RunConfig, number, number][] = [
       c.julep.forceClip = 5;
       c.julep.network.drift = false;
       c.julep.network.matrix = "none";
+      smaller(c);
     }),
     30,
     5,
   ],
-  ["lj13, its own path and a pair drift, 100 steps", lj13(), 100, 4],
+  ["lj13, its own path and a pair drift, 100 steps", lj13(), 100, 2],
   // On llvmpipe a state's gradient is more than one dispatch may do. So few steps end among collisions:
   // their weights say nothing, their gradient is as good as any.
-  [GRADIENT_ALONE, preset("lj55"), 4, 2],
+  [GRADIENT_ALONE, preset("lj55"), 4, 1],
   [
     "lj13, the system's soft core",
     lj13((c) => {
       c.julep.path = null;
       c.julep.forceClip = 100;
       c.julep.stepSize.initial = 0.01;
+      smaller(c);
     }),
     100,
     4,
@@ -148,7 +178,8 @@ for (const [name, config, steps, count] of cases) {
   };
   const gradient = once(async () => reference.trajectoryGradient(await gradientJob(reference)));
 
-  const weights = name === GRADIENT_ALONE ? () => {} : eachBackend;
+  const weights = (name: string, test: Parameters<typeof eachBackend>[1], besides: string[] = []) =>
+    name.includes(GRADIENT_ALONE) ? undefined : eachBackend(name, test, {}, besides);
   weights(`julep: log-weights within 1e-3 of the reference, ${name}`, async (executor) => {
     await executor.prepare(setUp);
     const expected = paths();
@@ -212,6 +243,8 @@ for (const [name, config, steps, count] of cases) {
       await executor.prepare(setUp);
       assert.deepEqual(await executor.trajectoryGradient(other), taped);
     },
+    // A device holds states alone, whatever the problem: one shows it.
+    name === "dw4, anchor gauge" ? [] : ["webgpu"],
   );
 }
 
