@@ -186,7 +186,10 @@ gpuTest("lj13, 100 levels: log-weights as in float64 to 1e-3, with a fitted flow
   assert.ok(plain[63] <= tolerances.pathLogWeights.value, `without flow: ${plain.slice(60)}`);
   const flowing = await errors({ ...problem, path: { ...path, flow } });
   gpu.dispose();
-  // log|J| jumps where rounding puts a pair into the next cell of a table: one or two samples in a hundred.
+  // R is linear in cells, so log|J| jumps where rounding puts a pair into the next cell of a table. Seen by
+  // its increments: of the largest error, 1.03e-3, one level alone has 1.03e-3 (no other above 2.2e-5),
+  // where log R' jumps by up to 1.8e-3 between cells inside the table; with the same tables 8 times
+  // finer and smooth between their nodes the largest error of the 64 is 2.3e-4.
   assert.ok(flowing[32] <= tolerances.pathLogWeights.value / 10, `median ${flowing[32]}`);
   assert.ok(flowing[60] <= tolerances.pathLogWeights.value, `with flow: ${flowing.slice(60)}`);
 });
