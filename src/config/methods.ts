@@ -183,12 +183,13 @@ function cartesianJulep(config: RunConfig): RunConfig {
     },
     julep: {
       ...julep,
-      iterations: 40,
+      iterations: 25,
+      learningRate: 1e-4,
       gauge: "anchor",
       tilt: 0.1,
       forceClip: 20_000,
       network: { ...julep.network, layers: 2, hidden: 32, outputScale: 1000 },
-      stepSize: { ...julep.stepSize, initial: 8e-4, fall: 0.2, learningRateFactor: 5 },
+      stepSize: { ...julep.stepSize, initial: 6e-4, fall: 0.25, learningRateFactor: 5 },
     },
   };
 }

@@ -123,6 +123,14 @@ Deno.test("molecules and coordinates that cannot be read are refused in one line
         /--chirality is for molecules, dw4 is none/,
       ],
       [
+        ["train", "dw4", "--out", join(dir, "r"), "--soft-core", "beutler"],
+        /--soft-core is for molecules, dw4 is none/,
+      ],
+      [
+        ["train", "aldp", "--out", join(dir, "r"), "--soft-core", "hard"],
+        /--soft-core.*"none", "shifted", and "beutler"/,
+      ],
+      [
         ["train", "aldp", "--out", join(dir, "r"), "--phi", "1,2,3"],
         /--phi must be four different atoms counted from 1, as in 5,7,9,15, got "1,2,3"/,
       ],

@@ -84,7 +84,11 @@ Deno.test("--soft-core: its terms come from one place, and --set goes on from th
 });
 
 Deno.test("julep.stepSize.fall: ε falls geometrically from its first value", () => {
-  const { julep } = config("julep.network.enabled=false", "julep.stepSize.fall=0.25");
+  const { julep } = config(
+    "julep.network.enabled=false",
+    "julep.stepSize.initial=8e-4",
+    "julep.stepSize.fall=0.25",
+  );
   const { logStepSize } = initialiseJulep(molecule, julep, 1, 8);
   logStepSize.forEach((v, k) => {
     assert.ok(Math.abs(Math.exp(v) - 8e-4 * 0.25 ** (k / 7)) < 1e-12, `${k}`);
