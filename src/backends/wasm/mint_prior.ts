@@ -44,11 +44,16 @@ export interface PackedMint {
 function packingOf(model: MintModel): ComponentPacking {
   // No component but the broad part: the cheapest kernel, whatever the family.
   if (model.components === 0) return scalesPacking(model);
-  if (model.family === "orbit_vmf") return orbitVmfPacking(model);
-  if (model.family === "pvmf") return pvmfPacking(model);
-  return permutationTreatment(model) === "invariant"
-    ? scalesPacking(model)
-    : gaussianPacking(model);
+  switch (model.family) {
+    case "orbit_vmf":
+      return orbitVmfPacking(model);
+    case "pvmf":
+      return pvmfPacking(model);
+    case "orbit_gaussian":
+      return permutationTreatment(model) === "invariant"
+        ? scalesPacking(model)
+        : gaussianPacking(model);
+  }
 }
 
 /** A prior and its scratch in kernel memory, until the memory is released. */
