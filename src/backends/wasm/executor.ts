@@ -1,6 +1,4 @@
 /** The WebAssembly backend: SIMD kernels on blocks of LANES samples, in this worker's own memory. */
-import { scaleHeads } from "../../julep/egnn.ts";
-import { knotGradient } from "../../julep/schedule.ts";
 import { drawMint } from "../../mint/mixture.ts";
 import { Stream, streamKey } from "../../math/random.ts";
 import {
@@ -35,7 +33,8 @@ import { ReferenceInternalPopulation } from "../reference/internal_path.ts";
 import { intoGauge } from "../reference/julep.ts";
 import { type DiffusionProblem, runGradient, runPaths } from "./controlled_diffusion.ts";
 import { type PackedEgnn, packEgnn } from "./egnn.ts";
-import { fromBlocks, type JulepAddresses, packJulepJob, toBlocks } from "./julep.ts";
+import { fromBlocks, toBlocks } from "./julep.ts";
+import { type JulepProblem, runTrajectories, runTrajectoryGradient } from "./julep_jobs.ts";
 import { InternalKernel } from "./internal_path.ts";
 import { priorFits } from "./internal_prior.ts";
 import type { KernelMemory } from "./memory.ts";
@@ -203,10 +202,11 @@ export class WasmExecutor implements Executor {
     return { energies, gradients };
   }
 
-  #addresses(): JulepAddresses {
+  #julepProblem(): JulepProblem {
+    const { system, size, transport } = this.#parts;
     if (!this.#mint) throw new Error("this job needs a Mint prior: prepare(problem) had none");
-    return {
-      pairKind: this.#parts.system.pairKernel.kind,
+    const addresses = {
+      pairKind: system.pairKernel.kind,
       pairParameters: this.#pairParameters,
       prior: this.#mint.address,
       priorScratch: this.#mint.scratch,
@@ -215,6 +215,7 @@ export class WasmExecutor implements Executor {
       tape: this.#network?.tape ?? 0,
       tapeBytes: this.#network?.tapeBytes ?? 0,
     };
+    return { system, size, transport, addresses };
   }
 
   /** The comparators' kernels, where the model has them. */
@@ -285,23 +286,17 @@ export class WasmExecutor implements Executor {
     const internal = this.#internalJulep();
     if (internal) return internal.trajectories(job);
     const { system, size } = parts;
-    const { count, times } = job;
-    const memory = this.#memory;
     const network = this.#network;
     // Below the mark: tapes stay until the next prepare().
     const tapes = job.windows && network
       ? this.#tapes.make({ ...job, windows: job.windows }, network.tapeBytes)
       : 0;
-    const mark = memory.mark();
-    const T = times.length - 1;
-    const blocks = Math.ceil(count / LANES);
-    const padded = blocks * LANES;
     const forward = job.direction === "forward";
     const key = streamKey(job.seed, forward ? Stream.forward : Stream.backward);
     const drawn = forward ? parts.drawPrior({ ...job, stream: Stream.prior }) : null;
     const start = new Float32Array(drawn?.positions ?? job.positions!);
     const one = new Float64Array(size);
-    for (let s = 0; s < count; s++) {
+    for (let s = 0; s < job.count; s++) {
       one.set(start.subarray(s * size, (s + 1) * size));
       intoGauge(one, system.particles, parts.transport.gauge, parts.transport.anchor);
       start.set(one, s * size);
@@ -309,63 +304,17 @@ export class WasmExecutor implements Executor {
     const diffusion = this.#diffusion();
     if (diffusion) return this.#diffusionPaths(diffusion, job, start, key, drawn?.logDensity);
 
-    const x = memory.alloc(4 * padded * size);
-    const ratio = memory.alloc(8 * padded);
-    const kept = job.keep ? (T + 1) * padded * size : 0;
-    const increments = job.keep ? memory.alloc(8 * T * padded) : 0;
-    const states = job.keep ? memory.alloc(4 * kept) : 0;
-    const forces = job.keep ? memory.alloc(4 * kept) : 0;
-    const windows = tapes ? memory.alloc(8 * blocks) : 0;
-    if (tapes) memory.i32(windows, 2 * blocks).set(job.windows!);
-    const packed = packJulepJob(
-      this.#kernels.exports,
-      memory,
-      system,
-      parts.transport,
-      this.#addresses(),
-      times,
+    const { end, logKernelRatio, ...kept } = runTrajectories(
+      this.#kernels,
+      this.#julepProblem(),
+      job,
+      start,
       key,
-      forward,
-    );
-    toBlocks(start, count, size, memory.f32(x, padded * size));
-    this.#kernels.exports.julepTrajectories(
-      packed,
-      blocks,
-      job.first,
-      x,
-      ratio,
-      increments,
-      states,
-      forces,
-      windows,
       tapes,
     );
-    const end = new Float32Array(count * size);
-    fromBlocks(memory.f32(x, padded * size), count, size, end);
     const [prior, target] = forward ? [start, end] : [end, start];
-    const logKernelRatio = memory.f64(ratio, padded).slice(0, count);
-    const result: TrajectoryResult = {
-      positions: target,
-      priorPositions: prior,
-      ...parts.pathWeights(prior, target, logKernelRatio, count, drawn?.logDensity),
-    };
-    if (!job.keep) {
-      memory.release(mark);
-      return result;
-    }
-    const rows = memory.f64(increments, T * padded);
-    const own = new Float64Array(T * count);
-    for (let i = 0; i < T; i++) {
-      own.set(rows.subarray(i * padded, i * padded + count), i * count);
-    }
-    const withStates = {
-      ...result,
-      increments: own,
-      states: memory.f32(states, kept).slice(),
-      forces: memory.f32(forces, kept).slice(),
-    };
-    memory.release(mark);
-    return withStates;
+    const weights = parts.pathWeights(prior, target, logKernelRatio, job.count, drawn?.logDensity);
+    return { positions: target, priorPositions: prior, ...weights, ...kept };
   }
 
   trajectoryGradient(job: GradientJob): GradientResult {
@@ -379,80 +328,7 @@ export class WasmExecutor implements Executor {
         logStepSize: new Float64Array(parts.transport.logStepSize.length),
       };
     }
-    const { system, size } = parts;
-    const { count, times } = job;
-    const memory = this.#memory;
-    const mark = memory.mark();
-    const T = times.length - 1;
-    const blocks = Math.ceil(count / LANES);
-    const padded = blocks * LANES;
-    const length = parts.transport.parameters.length;
-    const kept = (T + 1) * padded * size;
-    const states = memory.alloc(4 * kept);
-    const forces = memory.alloc(4 * kept);
-    const coefficients = memory.alloc(4 * T * padded);
-    const stepCoefficients = memory.alloc(4 * T * padded);
-    const windows = memory.alloc(8 * blocks);
-    const gradient = memory.alloc(4 * Math.max(length, 1));
-    const stepGradient = memory.alloc(8 * T);
-    const packed = packJulepJob(
-      this.#kernels.exports,
-      memory,
-      system,
-      parts.transport,
-      this.#addresses(),
-      times,
-      [0, 0],
-      true,
-    );
-    memory.f32(states, kept).set(job.states);
-    memory.f32(forces, kept).set(job.forces);
-    for (
-      const [address, source] of [
-        [coefficients, job.coefficients],
-        [stepCoefficients, job.stepCoefficients],
-      ] as const
-    ) {
-      const c = memory.f32(address, T * padded).fill(0);
-      for (let i = 0; i < T; i++) {
-        for (let s = 0; s < count; s++) c[i * padded + s] = source[i * count + s];
-      }
-    }
-    const silenced = silenceDeadLanes(
-      memory.f32(states, kept),
-      memory.f32(forces, kept),
-      [memory.f32(coefficients, T * padded), memory.f32(stepCoefficients, T * padded)],
-      T,
-      blocks,
-      size,
-    );
-    memory.i32(windows, 2 * blocks).set(job.windows);
-    memory.f32(gradient, length).fill(0);
-    memory.f64(stepGradient, T).fill(0);
-    this.#kernels.exports.julepGradient(
-      packed,
-      blocks,
-      states,
-      forces,
-      coefficients,
-      stepCoefficients,
-      windows,
-      gradient,
-      stepGradient,
-      silenced ? 0 : this.#tapes.find(job), // The tapes of dead lanes hold NaN.
-    );
-    const parameters = Float64Array.from(memory.f32(gradient, length));
-    if (parts.transport.network) scaleHeads(parts.transport.network, parameters);
-    const result = {
-      parameters,
-      logStepSize: knotGradient(
-        parts.transport.logStepSize.length,
-        times,
-        memory.f64(stepGradient, T).slice(),
-      ),
-    };
-    memory.release(mark);
-    return result;
+    return runTrajectoryGradient(this.#kernels, this.#julepProblem(), job, this.#tapes);
   }
 
   /** A job on paths; whatever it left in the kernels' memory is freed, thrown errors or not. */
@@ -506,43 +382,4 @@ export class WasmExecutor implements Executor {
     this.#mint = null;
     this.#network = null;
   }
-}
-
-/**
- * A path that left the finite numbers has zero coefficients, but 0·NaN is NaN: its forces and
- * coefficients are set to zero, its states to particles in a row, which a pair flow can move. Tells
- * whether there was one.
- */
-function silenceDeadLanes(
-  states: Float32Array,
-  forces: Float32Array,
-  coefficients: readonly Float32Array[],
-  T: number,
-  blocks: number,
-  size: number,
-): boolean {
-  let any = false;
-  for (let b = 0; b < blocks; b++) {
-    for (let lane = 0; lane < LANES; lane++) {
-      let sum = 0;
-      for (let i = 0; i <= T; i++) {
-        for (let a = 0; a < size; a++) {
-          const at = ((i * blocks + b) * size + a) * LANES + lane;
-          sum += states[at] * 0 + forces[at] * 0;
-        }
-        for (const c of i < T ? coefficients : []) sum += c[(i * blocks + b) * LANES + lane] * 0;
-      }
-      if (sum === 0) continue;
-      any = true;
-      for (let i = 0; i <= T; i++) {
-        for (let a = 0; a < size; a++) {
-          const at = ((i * blocks + b) * size + a) * LANES + lane;
-          states[at] = a;
-          forces[at] = 0;
-        }
-        for (const c of i < T ? coefficients : []) c[(i * blocks + b) * LANES + lane] = 0;
-      }
-    }
-  }
-  return any;
 }

@@ -1,4 +1,4 @@
-/** Host side of assembly/julep.ts: packs a job's description and runs trajectories and gradients. */
+/** Host side of assembly/julep.ts: packs what a job is described by; julep_jobs.ts runs it. */
 import type { JulepModel } from "../../julep/model.ts";
 import { levelsAt, rowsAt, stepFlow } from "../../julep/pair_path.ts";
 import { stepSizes } from "../../julep/schedule.ts";
