@@ -6,7 +6,13 @@ import { enumerateLabellings } from "../src/mint/labellings.ts";
 import { drawMint, MintDensity } from "../src/mint/mixture.ts";
 import type { MintModel } from "../src/mint/model.ts";
 import { drawOrthogonal } from "../src/mint/von_mises_fisher.ts";
-import { randomMint, randomPositions } from "./mint_helpers.ts";
+import {
+  parameterGradientError,
+  randomMint,
+  randomPositions,
+  relativeError,
+  slope,
+} from "./mint_helpers.ts";
 
 const models: [string, MintModel][] = [
   [
@@ -57,21 +63,6 @@ const models: [string, MintModel][] = [
     }),
   ],
 ];
-
-/** Sum of squared differences over the sum of squares, as a relative error. */
-function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
-  let [difference, size] = [0, 0];
-  for (let i = 0; i < want.length; i++) {
-    difference += (got[i] - want[i]) ** 2;
-    size += want[i] ** 2;
-  }
-  return Math.sqrt(difference / size);
-}
-
-/** Fourth-order central difference. */
-function slope(f: (delta: number) => number, h = 1e-3): number {
-  return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
-}
 
 Deno.test("two particles on a plane: the density integrates to one", () => {
   const q = new MintDensity(randomMint({
@@ -169,7 +160,7 @@ Deno.test("∂log q/∂x agrees with finite differences to 1e-6 and sums to zero
       const value = q.logDensityAndGradient(x, gradient);
       assert.equal(value, q.logDensity(x));
       const differences = x.map((_, i) =>
-        slope((delta) => q.logDensity(x.map((v, j) => v + (i === j ? delta : 0))))
+        slope((delta) => q.logDensity(x.map((v, j) => v + (i === j ? delta : 0))), 1e-3)
       );
       const error = relativeError(gradient, differences);
       assert.ok(error < 1e-6, `${name}: ${error}`);
@@ -184,18 +175,7 @@ Deno.test("∂log q/∂x agrees with finite differences to 1e-6 and sums to zero
 
 Deno.test("∂log q/∂parameters agrees with finite differences to 1e-6", () => {
   for (const [name, model] of models.slice(0, 4)) {
-    const x = randomPositions(1, model.particles, model.dimension, 1.5, 3);
-    const gradient = new Float64Array(model.parameters.length);
-    new MintDensity(model).addParameterGradient(x, 0.5, gradient);
-    new MintDensity(model).addParameterGradient(x, 1.5, gradient);
-    const differences = model.parameters.map((_, i) =>
-      2 * slope((delta) => {
-        const parameters = model.parameters.slice();
-        parameters[i] += delta;
-        return new MintDensity({ ...model, parameters }).logDensity(x);
-      })
-    );
-    const error = relativeError(gradient, differences);
+    const error = parameterGradientError(model, 1e-3);
     assert.ok(error < 1e-6, `${name}: ${error}`);
   }
 });

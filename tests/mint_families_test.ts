@@ -10,7 +10,13 @@ import { enumerateLabellings } from "../src/mint/labellings.ts";
 import { drawMint, MintDensity } from "../src/mint/mixture.ts";
 import type { MintModel } from "../src/mint/model.ts";
 import { drawOrthogonal } from "../src/mint/von_mises_fisher.ts";
-import { randomFamily, randomPositions } from "./mint_helpers.ts";
+import {
+  parameterGradientError,
+  randomFamily,
+  randomPositions,
+  relativeError,
+  slope,
+} from "./mint_helpers.ts";
 
 type Options = Parameters<typeof randomFamily>[1];
 const gaussian = (mean: "minima" | "zero", covariance: "scale" | "diagonal" | "full") => ({
@@ -40,21 +46,6 @@ const models = (particles: number, dimension: 2 | 3, more: Partial<Options> = {}
 /** What an estimated normaliser adds to an integral's error: a relative standard error. */
 const normaliserError = (model: MintModel) =>
   Math.hypot(0, ...Array.from(model.normalisers?.error ?? []));
-
-/** Fourth-order central difference. */
-function slope(f: (delta: number) => number, h = 3e-4): number {
-  return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
-}
-
-/** Root of the sum of squared differences over the sum of squares. */
-function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
-  let [difference, size] = [0, 0];
-  for (let i = 0; i < want.length; i++) {
-    difference += (got[i] - want[i]) ** 2;
-    size += want[i] ** 2;
-  }
-  return Math.sqrt(difference / size);
-}
 
 for (const [name, model] of models(3, 2)) {
   Deno.test(`${name}: integrates to one, by quadrature`, () => {
@@ -160,7 +151,7 @@ Deno.test("∂log q/∂x of every family agrees with finite differences and sums
       const value = q.logDensityAndGradient(x, gradient, 0, 3);
       assert.equal(value, q.logDensity(x));
       const differences = x.map((_, i) =>
-        slope((delta) => q.logDensity(x.map((v, j) => v + (i === j ? delta : 0))))
+        slope((delta) => q.logDensity(x.map((v, j) => v + (i === j ? delta : 0))), 3e-4)
       );
       const error = relativeError(gradient.subarray(3), differences);
       assert.ok(error < 1e-6, `${name}: ${error}`);
@@ -183,18 +174,7 @@ Deno.test("∂log q/∂parameters of every family agrees with finite differences
       slopes: zero(made.normalisers.slopes),
     };
     const model = { ...made, normalisers };
-    const x = randomPositions(1, model.particles, model.dimension, 1.5, 3);
-    const gradient = new Float64Array(model.parameters.length);
-    new MintDensity(model).addParameterGradient(x, 0.5, gradient);
-    new MintDensity(model).addParameterGradient(x, 1.5, gradient);
-    const differences = model.parameters.map((_, i) =>
-      2 * slope((delta) => {
-        const parameters = model.parameters.slice();
-        parameters[i] += delta;
-        return new MintDensity({ ...model, parameters }).logDensity(x);
-      })
-    );
-    const error = relativeError(gradient, differences);
+    const error = parameterGradientError(model, 3e-4);
     assert.ok(error < 1e-6, `${name}: ${error}`);
   }
 });

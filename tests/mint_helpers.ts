@@ -2,6 +2,7 @@
 import { RandomStream, Stream } from "../src/math/random.ts";
 import type { GaussianConfig } from "../src/config/config.ts";
 import { componentSize, withEstimates } from "../src/mint/families.ts";
+import { MintDensity } from "../src/mint/mixture.ts";
 import { mintComponentSize, type MintModel, type MintShape } from "../src/mint/model.ts";
 
 /** A model with random parameters of moderate sharpness. */
@@ -122,4 +123,35 @@ export function randomPositions(
 ): Float64Array {
   const random = new RandomStream(seed, Stream.test, 1);
   return Float64Array.from({ length: count * particles * n }, () => scale * random.normal());
+}
+
+/** Root of the sum of squared differences over the sum of squares. */
+export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
+  let [difference, size] = [0, 0];
+  for (let i = 0; i < want.length; i++) {
+    difference += (got[i] - want[i]) ** 2;
+    size += want[i] ** 2;
+  }
+  return Math.sqrt(difference / size);
+}
+
+/** Fourth-order central difference. */
+export function slope(f: (delta: number) => number, h: number): number {
+  return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
+}
+
+/** addParameterGradient, of a weight given in two parts, against finite differences of step h. */
+export function parameterGradientError(model: MintModel, h: number): number {
+  const x = randomPositions(1, model.particles, model.dimension, 1.5, 3);
+  const gradient = new Float64Array(model.parameters.length);
+  new MintDensity(model).addParameterGradient(x, 0.5, gradient);
+  new MintDensity(model).addParameterGradient(x, 1.5, gradient);
+  const differences = model.parameters.map((_, i) =>
+    2 * slope((delta) => {
+      const parameters = model.parameters.slice();
+      parameters[i] += delta;
+      return new MintDensity({ ...model, parameters }).logDensity(x);
+    }, h)
+  );
+  return relativeError(gradient, differences);
 }

@@ -1,4 +1,5 @@
 /** From sample sets to the lines of a histogram. */
+import * as Plot from "@observablehq/plot";
 import { type Histogram, weightedHistogram } from "../sampling/observables.ts";
 import { normalisedWeights } from "../sampling/weights.ts";
 import { quantile } from "./chart.ts";
@@ -50,4 +51,19 @@ export function histogramPoints(
     range,
   );
   return Array.from(density, (y, b) => ({ x: (edges[b] + edges[b + 1]) / 2, y }));
+}
+
+/** A histogram's outline. */
+export function stepLine(
+  { colour, dashed }: Series,
+  points: readonly { readonly x: number; readonly y: number }[],
+): Plot.Markish {
+  return Plot.lineY(points, {
+    x: "x",
+    y: "y",
+    stroke: colour,
+    strokeWidth: dashed ? 1.25 : 1.75,
+    strokeDasharray: dashed ? "4 3" : undefined,
+    curve: "step",
+  });
 }

@@ -91,15 +91,7 @@ export function trainArgs(out: string, changes: Record<string, unknown> = {}): s
   return ["train", "dw4", "--out", out, ...settings.flatMap(([k, v]) => ["--set", `${k}=${v}`])];
 }
 
-/** A temporary folder that is removed when `body` is done. */
-export async function inFolder(body: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await body(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
+export { inFolder } from "../io/helpers.ts";
 
 /** Path → contents (base64) of every file below a folder, hidden ones too. */
 export function contents(dir: string, prefix = ""): Record<string, string> {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { InputError } from "../../src/errors.ts";
 
+/** A temporary folder that is removed when `body` is done. */
 export async function inFolder(body: (dir: string) => Promise<void>): Promise<void> {
   const dir = await Deno.makeTempDir();
   try {

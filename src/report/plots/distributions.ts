@@ -1,7 +1,7 @@
 /** Histograms of one quantity in several sets, on common bins. */
 import * as Plot from "@observablehq/plot";
 import { chart, type ChartText, Colour } from "../chart.ts";
-import { drawable, histogramPoints, type Series } from "../histogram.ts";
+import { drawable, histogramPoints, type Series, stepLine } from "../histogram.ts";
 
 export interface DistributionOptions {
   text: ChartText;
@@ -31,14 +31,7 @@ export function distributions(all: readonly Series[], options: DistributionOptio
         curve: "step",
       }));
     }
-    marks.push(Plot.lineY(points, {
-      x: "x",
-      y: "y",
-      stroke: series.colour,
-      strokeWidth: series.dashed ? 1.25 : 1.75,
-      strokeDasharray: series.dashed ? "4 3" : undefined,
-      curve: "step",
-    }));
+    marks.push(stepLine(series, points));
   }
   if (options.rule !== undefined && Number.isFinite(options.rule)) {
     marks.push(Plot.ruleX([options.rule], { stroke: Colour.ink, strokeDasharray: "1 3" }));

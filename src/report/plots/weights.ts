@@ -1,7 +1,7 @@
 import * as Plot from "@observablehq/plot";
 import { logPartitionFunction } from "../../sampling/weights.ts";
 import { chart, Colour } from "../chart.ts";
-import { commonRange, histogramPoints, type Series } from "../histogram.ts";
+import { commonRange, histogramPoints, type Series, stepLine } from "../histogram.ts";
 import type { ReportInput } from "../input.ts";
 
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
@@ -73,14 +73,7 @@ export function weightPlot(
             curve: "step",
           })
           : null,
-        Plot.lineY(points, {
-          x: "x",
-          y: "y",
-          stroke: series.colour,
-          strokeWidth: series.dashed ? 1.25 : 1.75,
-          strokeDasharray: series.dashed ? "4 3" : undefined,
-          curve: "step",
-        }),
+        stepLine(series, points),
       ]),
     ],
   });
