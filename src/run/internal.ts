@@ -27,6 +27,8 @@ const RANGE = 25;
 const MOST_ROUNDS = 5;
 /** Weight of minima found once that is worth a warning. */
 const MUCH_UNSEEN = 0.1;
+/** Every component of a mixture costs a Hessian, its memory, and time in every density. */
+const MOST_COMPONENTS = 400;
 /** 3^7: seven methyls. */
 const MAX_IMAGES = 2187;
 /** Descent steps of a grid cell's constrained minimum. */
@@ -114,7 +116,13 @@ export function makeInternal(
       onProgress: (done) => progress.update(done, {}),
     });
     progress.end();
-  } else prior = laplaceModel(energy, minima, 1, mixtureParts(energy, minima[0].z, soft));
+  } else {
+    if (minima.length > MOST_COMPONENTS) {
+      progress.note(`the lowest ${MOST_COMPONENTS} minima make the mixture`);
+    }
+    const parts = mixtureParts(energy, minima[0].z, soft);
+    prior = laplaceModel(energy, minima.slice(0, MOST_COMPONENTS), 1, parts);
+  }
   const { levels, leapfrogs, stepSize } = config;
   const model: InternalModel = { reference, prior, levels, leapfrogs, stepSize };
   const evaluationsOf = { minima: searched, prior: energy.evaluations - searched };

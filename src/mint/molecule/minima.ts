@@ -86,8 +86,10 @@ export interface FoundMinima {
   readonly unseen: number;
 }
 
-/** A search goes on while its estimate of what is unseen is larger. */
+/** A search goes on while its estimate of what is unseen is larger, */
 const UNSEEN = 0.02;
+/** and while its energies, each of about N² pairs, cost no more than this (a minute or so). */
+const MOST_PAIRS = 5e8;
 
 /**
  * Distinct minima reached from random soft torsions and rotor angles, rings and nitrogens kicked,
@@ -132,6 +134,7 @@ export function searchMinima(
       kept[known] = { minimum: value < other.value ? minimum : other, times: times + 1 };
     }
   };
+  const before = energy.evaluations;
   let made = 0;
   let unseen = 1;
   for (let upTo = starts; made < upTo;) {
@@ -139,7 +142,8 @@ export function searchMinima(
     kept.sort((p, q) => p.minimum.value - q.minimum.value);
     kept = kept.filter(({ minimum }) => minimum.value <= kept[0].minimum.value + range);
     unseen = unseenWeight(kept);
-    if (unseen > UNSEEN) upTo = Math.min(most, 2 * upTo);
+    const pairs = 2 * (energy.evaluations - before) * coordinates.atoms ** 2;
+    if (unseen > UNSEEN && pairs < MOST_PAIRS) upTo = Math.min(most, 2 * upTo);
   }
   return { minima: kept.map(({ minimum }) => minimum), starts: made, unseen };
 }
