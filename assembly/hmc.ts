@@ -8,7 +8,7 @@ import { fma, fnma, LANES } from "./simd";
 import { exp4, log4 } from "./math";
 import { normals, words } from "./threefry";
 import { clipForce, isPrepared, levelEnergy, Levels, rowOf } from "./level_energy";
-import { preparedLennardJones, setCentre } from "./pair_energies";
+import { leaptLennardJones, preparedLennardJones, setCentre } from "./pair_energies";
 
 // 0 one half, 1 2^-24, 2 one.
 const CONSTANTS = memory.data<f32>([0.5, 5.9604644775390625e-8, 1], 16);
@@ -194,6 +194,12 @@ export function hmcFrom(
   transition(true, levels, level, x, energy, dt, 0, leapfrogs, key0, key1, sample, counter, scratch);
 }
 
+/** Whether a leapfrog is one pass with its forces: levels of pair paths with pairs, unclipped. */
+// @ts-ignore: decorator
+@inline function isLeapt(levels: Levels, row: usize): bool {
+  return levels.kind == 0 && load<f32>(row) != 0 && load<f32>(row, 28) == 0;
+}
+
 /** `keep`, a literal: whether the gradient at the new x is wanted. */
 // @ts-ignore: decorator
 @inline function transition(
@@ -219,12 +225,21 @@ export function hmcFrom(
   const start = n == 3
     ? firstLeap(3, N, x, known, half, dt, v, y, gradient)
     : firstLeap(2, N, x, known, half, dt, v, y, gradient);
-  let after = energyAfterLeap(levels, level, y, gradient);
-  for (let step = 1; step < leapfrogs; step++) {
-    if (n == 3) leap(3, N, dt, v, y, gradient);
-    else leap(2, N, dt, v, y, gradient);
-    after = energyAfterLeap(levels, level, y, gradient);
+  const row = rowOf(levels, level);
+  if (isLeapt(levels, row)) {
+    const target = load<f32>(levels.rows, 16);
+    const inverse = load<f32>(levels.rows, 20);
+    for (let step = 1; step < leapfrogs; step++) {
+      leaptLennardJones(row, target, inverse, dt, y, gradient, v, N);
+    }
+  } else {
+    for (let step = 1; step < leapfrogs; step++) {
+      energyAfterLeap(levels, level, y, gradient);
+      if (n == 3) leap(3, N, dt, v, y, gradient);
+      else leap(2, N, dt, v, y, gradient);
+    }
   }
+  const after = energyAfterLeap(levels, level, y, gradient);
   const end = n == 3
     ? lastSquares(3, N, half, v, gradient)
     : lastSquares(2, N, half, v, gradient);

@@ -8,7 +8,9 @@
 // Each pair is visited once (Newton's third law). Energies are summed in two levels, per particle and
 // then over particles: one running f32 sum loses digits when thousands of pairs are far apart.
 import { moleculeEnergies } from "./molecule_energies";
-import { beginKick, CENTRE, endKick, kickRow, setRecoil } from "./pair_kick";
+import {
+  beginKick, beginLeap, CENTRE, endKick, endLeap, kickRow, leapRow, setRecoil,
+} from "./pair_kick";
 import { fma, fnma } from "./simd";
 
 // Constants of one call, splatted, read back with v128.load inside the loops (see simd.ts):
@@ -36,14 +38,19 @@ const CONSTANTS = memory.data(8 * 16, 16);
 // @ts-ignore: decorator
 @inline const MOLECULE: i32 = 3;
 
-// What happens to a particle when its last pair is done: its gradient is stored, or it is kicked (see
-// pair_kick.ts), by an oscillator or one that saturates.
+// What happens to a particle when its last pair is done: its gradient is stored, or it is kicked or leaps
+// (see pair_kick.ts), in an oscillator or in one that saturates.
 // @ts-ignore: decorator
 @inline const STORE: i32 = 0;
 // @ts-ignore: decorator
 @inline const KICK: i32 = 1;
 // @ts-ignore: decorator
 @inline const KICK_SATURATING: i32 = 2;
+// A leapfrog, whose energy nobody asks for.
+// @ts-ignore: decorator
+@inline const LEAP: i32 = 3;
+// @ts-ignore: decorator
+@inline const LEAP_SATURATING: i32 = 4;
 
 /** Clears the gradient; CENTRE ← x_com (n = 3). */
 function prepare(x: usize, gradient: usize, N: i32): void {
@@ -87,16 +94,15 @@ function prepare(x: usize, gradient: usize, N: i32): void {
 /**
  * U_t and, in a cleared gradient, ∂U_t/∂x. The Lennard-Jones loops leave out a factor of u (ε) and of
  * u′/r (−12 ε); a particle gets it, and its oscillator, when its last pair is done. `kind`, `n` and
- * `ending` are literals, so each call compiles to its own loop without branches. Kicks leave the gradient
- * clear and return nothing of use.
+ * `ending` are literals, so each call compiles to its own loop without branches. `beside`: factors of a kick or
+ * velocities of a leap, which return nothing of use.
  */
 // @ts-ignore: decorator
 @inline function pairs(
-  kind: i32, n: i32, ending: i32, x: usize, gradient: usize, factors: usize, N: i32,
+  kind: i32, n: i32, ending: i32, x: usize, gradient: usize, beside: usize, N: i32,
 ): v128 {
   const stride: usize = n == 3 ? 48 : 32;
   const distance = gradient - x;
-  let factor = factors;
   const end = x + <usize>N * stride;
   let energy = f32x4.splat(0);
   for (let at = x; at < end; at += stride) {
@@ -125,7 +131,7 @@ function prepare(x: usize, gradient: usize, N: i32): void {
         const squared1 = fma(dz1, dz1, fma(dy1, dy1, f32x4.mul(dx1, dx1)));
         const q1 = beutlerQ(squared1, one);
         const gj = to + distance;
-        own = beutlerEnergy(q0, s, own);
+        if (ending < LEAP) own = beutlerEnergy(q0, s, own);
         const slope0 = beutlerSlope(q0, s, squared0);
         gx = fma(slope0, dx0, gx);
         gy = fma(slope0, dy0, gy);
@@ -133,7 +139,7 @@ function prepare(x: usize, gradient: usize, N: i32): void {
         v128.store(gj, fnma(slope0, dx0, v128.load(gj)));
         v128.store(gj, fnma(slope0, dy0, v128.load(gj, 16)), 16);
         v128.store(gj, fnma(slope0, dz0, v128.load(gj, 32)), 32);
-        own = beutlerEnergy(q1, s, own);
+        if (ending < LEAP) own = beutlerEnergy(q1, s, own);
         const slope1 = beutlerSlope(q1, s, squared1);
         gx = fma(slope1, dx1, gx);
         gy = fma(slope1, dy1, gy);
@@ -171,7 +177,7 @@ function prepare(x: usize, gradient: usize, N: i32): void {
         const one = constant(6);
         const q = beutlerQ(squared, one);
         const s = constant(1);
-        own = beutlerEnergy(q, s, own);
+        if (ending < LEAP) own = beutlerEnergy(q, s, own);
         slope = beutlerSlope(q, s, squared);
       }
       gx = fma(slope, dx, gx);
@@ -189,9 +195,12 @@ function prepare(x: usize, gradient: usize, N: i32): void {
       v128.store(gi, gy, 16);
       if (n == 3) v128.store(gi, gz, 32);
       energy = f32x4.add(energy, own);
+    } else if (ending >= LEAP) {
+      leapRow(ending == LEAP_SATURATING, xi, yi, zi, gx, gy, gz, gi, at, beside);
+      beside += 48;
     } else if (ending != STORE) {
-      kickRow(ending == KICK_SATURATING, xi, yi, zi, gx, gy, gz, own, gi, factor);
-      factor += 16;
+      kickRow(ending == KICK_SATURATING, xi, yi, zi, gx, gy, gz, own, gi, beside);
+      beside += 16;
     } else {
       const dx = f32x4.sub(xi, v128.load(CENTRE));
       const dy = f32x4.sub(yi, v128.load(CENTRE, 16));
@@ -290,6 +299,34 @@ export function softLennardJones(parameters: usize, x: usize, gradient: usize, N
 ): v128 {
   setLevel(parameters);
   return beutler3(x, gradient, N);
+}
+function leapt3(x: usize, gradient: usize, v: usize, N: i32): void {
+  pairs(BEUTLER, 3, LEAP, x, gradient, v, N);
+}
+function leaptSaturating3(x: usize, gradient: usize, v: usize, N: i32): void {
+  pairs(BEUTLER, 3, LEAP_SATURATING, x, gradient, v, N);
+}
+
+/**
+ * A leapfrog of the level's force, v ← v − dt F, x ← x + dt v, where preparedLennardJones could be called,
+ * and can be after it. ε, target and inverse as in kickedLennardJones; dt of each lane.
+ */
+export function leaptLennardJones(
+  parameters: usize, target: f32, inverse: f32, dt: v128, x: usize, gradient: usize, v: usize, N: i32,
+): void {
+  const epsilon = load<f32>(parameters);
+  setConstant(0, load<f32>(parameters, 8));
+  setConstant(1, load<f32>(parameters, 4));
+  setConstant(6, 1);
+  beginKick(epsilon, load<f32>(parameters, 12), target, inverse, 0, 0);
+  beginLeap(epsilon, dt);
+  if (inverse == 0) {
+    leapt3(x, gradient, v, N);
+  } else {
+    setRecoil(x, N);
+    leaptSaturating3(x, gradient, v, N);
+  }
+  endLeap(N);
 }
 
 /**

@@ -12,8 +12,11 @@ import { fma, fnma } from "./simd";
 const CONSTANTS = memory.data(8 * 16, 16);
 // Centre of mass of the block at hand.
 export const CENTRE = memory.data(3 * 16, 16);
-// Sums over particles: 0 D·v, 1 D², 2 pair energy/ε, 3 confinement, twice its energy/κ or twice itself.
+// Sums over particles: 0 D·v, 1 D², 2 pair energy/ε, 3 confinement, twice its energy/κ or twice itself;
+// or those of a leap: 0-2 positions.
 const SUMS = memory.data(4 * 16, 16);
+// Of a leap: 0 −dt·scale, 1 dt.
+const LEAP = memory.data(2 * 16, 16);
 // What a saturating confinement pulls at every particle because the centre of mass moves with each: less the
 // mean of κ excess (1/(1 + u)² − 1)(x_i − x_com), over scale.
 const RECOIL = memory.data(3 * 16, 16);
@@ -57,6 +60,21 @@ export function beginKick(
   v128.store(SUMS, zero, 48);
 }
 
+/** After beginKick (without clip or factor), before the rows of a leap of dt. */
+export function beginLeap(epsilon: f32, dt: v128): void {
+  v128.store(LEAP, f32x4.mul(f32x4.splat(12 * epsilon), dt));
+  v128.store(LEAP, dt, 16);
+  const zero = f32x4.splat(0);
+  v128.store(SUMS, zero);
+  v128.store(SUMS, zero, 16);
+}
+
+/** After the rows of a leap: CENTRE is that of the new positions. */
+export function endLeap(N: i32): void {
+  const share = f32x4.splat(<f32>(1.0 / <f64>N));
+  for (let k: usize = 0; k < 48; k += 16) v128.store(CENTRE + k, f32x4.mul(share, v128.load(SUMS + k)));
+}
+
 /** Before the rows where the confinement saturates. */
 export function setRecoil(x: usize, N: i32): void {
   const zero = f32x4.splat(0);
@@ -88,6 +106,23 @@ export function setRecoil(x: usize, N: i32): void {
   saturating: bool, x: v128, y: v128, z: v128, gx: v128, gy: v128, gz: v128, own: v128,
   to: usize, factor: usize,
 ): void {
+  endRow(false, saturating, x, y, z, gx, gy, gz, own, to, factor, 0);
+}
+
+/** A leapfrog's v ← v − dt F, position ← position + dt v for one particle at (x, y, z); clears `to`. */
+// @ts-ignore: decorator
+@inline export function leapRow(
+  saturating: bool, x: v128, y: v128, z: v128, gx: v128, gy: v128, gz: v128,
+  to: usize, position: usize, v: usize,
+): void {
+  endRow(true, saturating, x, y, z, gx, gy, gz, x, to, position, v);
+}
+
+// @ts-ignore: decorator
+@inline function endRow(
+  leaping: bool, saturating: bool, x: v128, y: v128, z: v128, gx: v128, gy: v128, gz: v128, own: v128,
+  to: usize, out: usize, v: usize,
+): void {
   const dx = f32x4.sub(x, v128.load(CENTRE));
   const dy = f32x4.sub(y, v128.load(CENTRE, 16));
   const dz = f32x4.sub(z, v128.load(CENTRE, 32));
@@ -106,11 +141,35 @@ export function setRecoil(x: usize, N: i32): void {
   gx = fma(spring, dx, gx);
   gy = fma(spring, dy, gy);
   gz = fma(spring, dz, gz);
+  if (leaping) {
+    const by = v128.load(LEAP);
+    const dt = v128.load(LEAP, 16);
+    const zero = f32x4.splat(0);
+    v128.store(to, zero);
+    v128.store(to, zero, 16);
+    v128.store(to, zero, 32);
+    gx = fma(by, gx, v128.load(v));
+    gy = fma(by, gy, v128.load(v, 16));
+    gz = fma(by, gz, v128.load(v, 32));
+    v128.store(v, gx);
+    v128.store(v, gy, 16);
+    v128.store(v, gz, 32);
+    x = fma(dt, gx, x);
+    y = fma(dt, gy, y);
+    z = fma(dt, gz, z);
+    v128.store(out, x);
+    v128.store(out, y, 16);
+    v128.store(out, z, 32);
+    add(SUMS, x);
+    add(SUMS + 16, y);
+    add(SUMS + 32, z);
+    return;
+  }
   v128.store(to, gx);
   v128.store(to, gy, 16);
   v128.store(to, gz, 32);
   // The factor of the particle before: a square root and a division that wait for nothing.
-  v128.store(factor, factorOf(v128.load(NORM)));
+  v128.store(out, factorOf(v128.load(NORM)));
   v128.store(NORM, fma(gx, gx, fma(gy, gy, f32x4.mul(gz, gz))));
   add(SUMS + 32, own);
   add(SUMS + 48, confined);
