@@ -94,7 +94,7 @@ function prepare(x: usize, gradient: usize, N: i32): void {
 /**
  * U_t and, in a cleared gradient, ∂U_t/∂x. The Lennard-Jones loops leave out a factor of u (ε) and of
  * u′/r (−12 ε); a particle gets it, and its oscillator, when its last pair is done. `kind`, `n` and
- * `ending` are literals, so each call compiles to its own loop without branches. `beside`: factors of a kick or
+ * `ending` are literals, so each call compiles to its own loop without branches. `beside`: norms of a kick or
  * velocities of a leap, which return nothing of use.
  */
 // @ts-ignore: decorator
@@ -331,7 +331,7 @@ export function leaptLennardJones(
 
 /**
  * preparedLennardJones and the whole kick of an underdamped transition by its clipped force, but for
- * the mean of the kick (KICK_MEAN). `gradient`: N·n + N + 1 f32x4. ε is not 0; `target` and `inverse`: κ of the target and 1/R² of
+ * the mean of the kick (KICK_MEAN). `gradient`: N·n + N f32x4. ε is not 0; `target` and `inverse`: κ of the target and 1/R² of
  * PairPathLevels.saturation, 0 for none; `factor` is that of the half kick. Leaves the gradient clear.
  */
 export function kickedLennardJones(

@@ -20,8 +20,6 @@ const LEAP = memory.data(2 * 16, 16);
 // What a saturating confinement pulls at every particle because the centre of mass moves with each: less the
 // mean of κ excess (1/(1 + u)² − 1)(x_i − x_com), over scale.
 const RECOIL = memory.data(3 * 16, 16);
-// |F/scale|² of the last particle.
-const NORM = memory.data(16, 16);
 /** Mean of D, three f32x4. */
 export const KICK_MEAN = memory.data(3 * 16, 16);
 
@@ -97,16 +95,13 @@ export function setRecoil(x: usize, N: i32): void {
   v128.store(RECOIL, f32x4.mul(share, sumZ), 32);
 }
 
-/**
- * One particle at (x, y, z): its sums g and pair energies `own`; F/scale goes to `to`, the factor of D of
- * the particle before to `factor`.
- */
+/** One particle at (x, y, z): its sums g and pair energies `own`; F/scale goes to `to`, its square to `norm`. */
 // @ts-ignore: decorator
 @inline export function kickRow(
   saturating: bool, x: v128, y: v128, z: v128, gx: v128, gy: v128, gz: v128, own: v128,
-  to: usize, factor: usize,
+  to: usize, norm: usize,
 ): void {
-  endRow(false, saturating, x, y, z, gx, gy, gz, own, to, factor, 0);
+  endRow(false, saturating, x, y, z, gx, gy, gz, own, to, norm, 0);
 }
 
 /** A leapfrog's v ← v − dt F, position ← position + dt v for one particle at (x, y, z); clears `to`. */
@@ -168,9 +163,7 @@ export function setRecoil(x: usize, N: i32): void {
   v128.store(to, gx);
   v128.store(to, gy, 16);
   v128.store(to, gz, 32);
-  // The factor of the particle before: a square root and a division that wait for nothing.
-  v128.store(out, factorOf(v128.load(NORM)));
-  v128.store(NORM, fma(gx, gx, fma(gy, gy, f32x4.mul(gz, gz))));
+  v128.store(out, fma(gx, gx, fma(gy, gy, f32x4.mul(gz, gz))));
   add(SUMS + 32, own);
   add(SUMS + 48, confined);
 }
@@ -182,21 +175,23 @@ export function setRecoil(x: usize, N: i32): void {
 }
 
 /**
- * After the rows: v ← v + D, the gradient cleared; returns U of the level. `factors`: N + 1 f32x4, that of
- * particle i in number i + 1.
+ * After the rows: v ← v + D, the gradient cleared; returns U of the level. `factors`: N f32x4, what kickRow
+ * left. Roots and divisions first: one that is waited for keeps later particles from starting.
  */
 export function endKick(
   saturating: bool, epsilon: f32, gradient: usize, factors: usize, v: usize, N: i32,
 ): v128 {
   const zero = f32x4.splat(0);
-  v128.store(factors + (<usize>N << 4), factorOf(v128.load(NORM)));
+  for (let at = factors, end = factors + (<usize>N << 4); at < end; at += 16) {
+    v128.store(at, factorOf(v128.load(at)));
+  }
   // A sum for each axis: one alone would wait for itself at every step.
   let productsX = zero, productsY = zero, productsZ = zero;
   let squaresX = zero, squaresY = zero, squaresZ = zero;
   let sumX = zero, sumY = zero, sumZ = zero;
   for (const end = v + <usize>N * 48; v < end; v += 48, gradient += 48) {
-    factors += 16;
     const by = v128.load(factors);
+    factors += 16;
     const dx = f32x4.mul(by, v128.load(gradient));
     const vx = v128.load(v);
     productsX = fma(dx, vx, productsX);
