@@ -231,8 +231,11 @@ export interface DiffusionConfig {
 export interface JulepPathConfig {
   /** Which path this is. */
   kind: "cluster";
-  /** "robust": weaker confinement, lighter tails of the weights. */
-  variant: "robust" | "tuned";
+  /**
+   * As PathConfig.variant. The prior should be as wide as its own (clusterRule, src/path/cluster.ts):
+   * mint.broad.scale is the root of that variance.
+   */
+  variant: "robust" | "tuned" | "two_sided";
   /**
    * The pair flow, fitted by least squares before training: "drift", a velocity beside the network's b;
    * "exact", every step begins with the flow itself, whose Jacobian enters the weight; "none".

@@ -1,7 +1,13 @@
 /** Named starting points; `RunConfig` in full, so that config.json spells every default out. */
 import { InputError } from "../errors.ts";
 import { internalDefaults } from "./methods.ts";
-import type { JulepConfig, MintConfig, RunConfig, SystemConfig } from "./config.ts";
+import type {
+  JulepConfig,
+  JulepPathConfig,
+  MintConfig,
+  RunConfig,
+  SystemConfig,
+} from "./config.ts";
 
 const mint: MintConfig = {
   family: "orbit_vmf",
@@ -60,12 +66,13 @@ const lennardJones = (particles: number, epsilon: number): SystemConfig => ({
   softCore: { kind: "beutler", alpha: 0.5 },
 });
 
-/** `priorVariance`: that of the robust variant of the path (src/path/cluster.ts). */
+/** `priorVariance`: that of the path's variant (src/path/cluster.ts). */
 const cluster = (
   preset: string,
   particles: number,
   epsilon: number,
   priorVariance: number,
+  path: Pick<JulepPathConfig, "variant" | "flow">,
 ): RunConfig => ({
   ...base,
   preset,
@@ -79,7 +86,7 @@ const cluster = (
   julep: {
     ...julep,
     stepSize: { ...julep.stepSize, initial: "path", knots: 20 },
-    path: { kind: "cluster", variant: "robust", flow: "drift", fitSamples: 512 },
+    path: { kind: "cluster", fitSamples: 512, ...path },
   },
 });
 
@@ -110,9 +117,9 @@ const presets: Record<string, () => RunConfig> = {
     mint,
     julep,
   }),
-  lj13: () => cluster("lj13", 13, 2, 0.5),
-  lj55: () => cluster("lj55", 55, 2, 1),
-  "lj13-eacf": () => cluster("lj13-eacf", 13, 1, 0.5),
+  lj13: () => cluster("lj13", 13, 2, 0.432, { variant: "two_sided", flow: "exact" }),
+  lj55: () => cluster("lj55", 55, 2, 1, { variant: "two_sided", flow: "exact" }),
+  "lj13-eacf": () => cluster("lj13-eacf", 13, 1, 0.5, { variant: "robust", flow: "exact" }),
   aldp: () => molecule("aldp", "obc1"),
   "aldp-vacuum": () => molecule("aldp-vacuum", "none"),
 };

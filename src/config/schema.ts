@@ -189,7 +189,7 @@ const julep = object({
     z.null(),
     object({
       kind: oneOf("cluster"),
-      variant: oneOf("robust", "tuned"),
+      variant: oneOf("robust", "tuned", "two_sided"),
       flow: oneOf("none", "drift", "exact"),
       fitSamples: integer(64, 1e6).multipleOf(4, "a multiple of 4"),
     }),

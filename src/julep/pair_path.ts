@@ -6,7 +6,7 @@
  * increment of W gains log|∂F/∂x|.
  */
 import type { LennardJonesConfig } from "../config/config.ts";
-import { clusterPath } from "../path/cluster.ts";
+import { clusterPath, type ClusterVariant } from "../path/cluster.ts";
 import { SLOPES } from "../path/fit.ts";
 import type { PairFlow, PairPathLevels, PathModel } from "../path/model.ts";
 
@@ -34,7 +34,7 @@ const KNOTS = 101;
 /** The underdamped path whose levels and flow Julep takes over; an exact flow has one a step. */
 export function sourcePath(
   system: LennardJonesConfig,
-  variant: "robust" | "tuned",
+  variant: ClusterVariant,
   levels = KNOTS,
 ): PathModel {
   return clusterPath(system, { kernel: "underdamped", levels, variant, stepFactor: 1 });

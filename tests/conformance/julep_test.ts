@@ -113,7 +113,12 @@ const cases: [string, RunConfig, number, number][] = [
     30,
     5,
   ],
-  ["lj13, its own path and a pair drift, 100 steps", lj13(), 100, 2],
+  [
+    "lj13, its own path and a pair drift, 100 steps",
+    lj13((c) => Object.assign(c.julep.path!, { variant: "robust", flow: "drift" })),
+    100,
+    2,
+  ],
   // On llvmpipe a state's gradient is more than one dispatch may do. So few steps end among collisions:
   // their weights say nothing, their gradient is as good as any.
   [GRADIENT_ALONE, preset("lj55"), 4, 1],
