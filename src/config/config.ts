@@ -382,6 +382,22 @@ export interface InternalConfig {
   stepSize: number;
   /** Sequential Monte Carlo on the same levels; null: single paths. */
   resampling: InternalResampling | null;
+  /** Fits a mixture of minima to samples of its own path; null (or absent): as the minima have it. */
+  refine?: InternalRefinement | null;
+}
+
+/** Rounds of refinement, src/run/refine_internal.ts. */
+export interface InternalRefinement {
+  /** At most; one that a buffer says is no better ends them. */
+  rounds: number;
+  /** Paths of a round. */
+  samples: number;
+  /** Configurations of the buffer that judges, own samples moved on by HMC. */
+  buffer: number;
+  /** Share of the mixture as the minima have it, in (0, 1): fixed. */
+  defensive: number;
+  /** Samples that the means and covariances of a minimum are worth. */
+  strength: number;
 }
 
 /** Islands of `population` samples, resampled below an ESS fraction. */

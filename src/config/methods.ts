@@ -108,6 +108,7 @@ export const internalDefaults: InternalConfig = {
   leapfrogs: 1,
   stepSize: 0.7,
   resampling: null,
+  refine: null,
 };
 
 /** Sequential Monte Carlo in internal coordinates, for molecules whose prior falls short. */

@@ -257,6 +257,16 @@ const internal = object({
       conditionalEss: z.union([z.null(), openFraction()], "a number in (0, 1) or null"),
     }),
   ], "an object or null"),
+  refine: z.union([
+    z.null(),
+    object({
+      rounds: count(1),
+      samples: count(100),
+      buffer: multipleOf4(100),
+      defensive: openFraction(),
+      strength: positive(),
+    }),
+  ], "an object or null").optional(),
 });
 
 const fourAtoms = () => {

@@ -202,7 +202,7 @@ async function evaluateOnPool(dir: string, options: EvaluateOptions): Promise<Ev
     sets.push(await forward(sampler, share, steps, seed, `Sampling, seed ${seed}`));
   }
   const drawn = concatenate(sets, system);
-  if (options.buffer) reference = await ownBuffer(sampler, drawn, config.seed);
+  if (options.buffer) reference = (await ownBuffer(sampler, drawn, config.seed)).positions;
   const back = reference ? await backward(sampler, reference, steps, config.seed) : null;
   const figures = forwardFigures(system, drawn);
   const perSeed = sets.map((set) => forwardFigures(system, set));

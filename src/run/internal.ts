@@ -104,6 +104,11 @@ export function makeInternal(
         `the molecule has ${soft.length}`,
     );
   }
+  if (grid && config.refine) {
+    throw new InputError(
+      'internal.refine is for a mixture of minima: set internal.prior to "laplace" (a torsion grid is not refined)',
+    );
+  }
   let prior: InternalPrior;
   if (grid) {
     const { cells, subcells } = config;

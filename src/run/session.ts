@@ -194,10 +194,11 @@ export async function ownBuffer(
   sampler: Sampler,
   drawn: WeightedSamples,
   seed: number,
-): Promise<Float64Array> {
+  most = 2000,
+): Promise<{ positions: Float64Array; evaluations: number }> {
   const { system, jobs, progress } = sampler;
   const size = system.particles * system.dimension;
-  const count = Math.min(2000, drawn.energies.length) & ~3;
+  const count = Math.min(most, drawn.energies.length) & ~3;
   const starts = resampledPositions(drawn.positions, drawn.logWeights, size, count, seed);
   progress.stage("Buffer: own samples moved on by HMC", count);
   const moved = await drawChains(
@@ -215,7 +216,10 @@ export async function ownBuffer(
     { seed, onProgress: (done) => progress.update(done, {}) },
   );
   progress.end();
-  return Float64Array.from(moved.positions);
+  return {
+    positions: Float64Array.from(moved.positions),
+    evaluations: moved.cost!.gradients + moved.cost!.energies,
+  };
 }
 
 /** Draws of the prior alone with their log-weights −U − log q. */

@@ -25,6 +25,7 @@ import {
 import { addSeconds, timed } from "./cost.ts";
 import { makeInternal, withLevels } from "./internal.ts";
 import { RunJobs } from "./jobs.ts";
+import { withRefinement } from "./refine_internal.ts";
 import { askedOf, isGpuFailure, startPool, survivingGpu } from "./machine.ts";
 import { measure, type Metrics } from "./metrics.ts";
 import { checkMolecule } from "./molecule_figures.ts";
@@ -253,9 +254,17 @@ async function pathStage(
   if (config.internal && !state.internal) {
     const made = makeInternal(system, config.internal, config.seed, progress);
     const jobs = new RunJobs(pool, config.system, signal);
+    const refined = await withRefinement(
+      made,
+      config,
+      system as Molecule,
+      state.mint,
+      jobs,
+      progress,
+    );
     state.internal = config.internal.kernel === "julep"
-      ? made
-      : await withLevels(made, config.internal, config.seed, jobs, progress);
+      ? refined
+      : await withLevels(refined, config.internal, config.seed, jobs, progress);
   }
   // What is learnt, if anything, follows.
   if (config.internal?.kernel !== "julep") state.stage = "done";

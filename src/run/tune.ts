@@ -163,5 +163,5 @@ async function bufferOf(
   const seed = TUNING_SEEDS + config.seed;
   const drawn = await forward(sampler, resampling.population, 0, seed, "Samples to tune by");
   const buffer = await ownBuffer(sampler, drawn, seed);
-  return buffer.slice(0, samples * system.particles * system.dimension);
+  return buffer.positions.slice(0, samples * system.particles * system.dimension);
 }
