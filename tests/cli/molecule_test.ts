@@ -322,3 +322,25 @@ Deno.test("train takes a molecule from its own files, which are not needed again
     assert.equal(decodePdb(Deno.readTextFileSync(out), out).count, 8);
   });
 });
+
+Deno.test("a mixture of minima is refined on request, and says what it was judged by", async () => {
+  await inFolder(async (dir) => {
+    const run = join(dir, "run");
+    const refine = '{"rounds":1,"samples":200,"buffer":100,"defensive":0.2,"strength":100}';
+    const train = (...settings: string[]) =>
+      mintjulep(
+        ...["train", "aldp", "--overwrite", "--out", run, "--workers", "1"],
+        ...["starts=4", "levels=4", ...settings].flatMap((s) => ["--set", `internal.${s}`]),
+      );
+    const done = await train("prior=laplace", `refine=${refine}`);
+    assert.equal(done.code, 0, done.stderr);
+    assert.match(
+      done.stderr,
+      /refinement 1: ESS \S+ % to \S+ %, from a buffer \S+ % to \S+ %, log q .* (not )?kept/,
+    );
+    assert.match(done.stdout, /^trainEvaluationsOf\.refinement +\d+$/m);
+    const refused = await train("prior=torsion_grid", `refine=${refine}`);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /^mintjulep: internal\.refine is for a mixture of minima/m);
+  });
+});
