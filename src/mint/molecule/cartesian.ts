@@ -95,8 +95,8 @@ export function cartesianStarts(
  * The covariance of the harmonic approximation, averaged over x, y and z: of all covariances alike for
  * the three axes, the one whose Gaussian is nearest to e^{−U} near x in KL(p ‖ q). It is too wide along
  * bonds, which an annealing path mends first. (The inverse of the averaged Hessian is nearest in
- * KL(q ‖ p): as narrow across bonds as along them, it left most of the target's own samples of alanine
- * dipeptide 200 nats away, where no path brings it back.)
+ * KL(q ‖ p), as narrow across bonds as along them: trained from there by eq. 17, log q was 200 nats too
+ * low at the median sample of alanine dipeptide.)
  */
 function meanCovariance(molecule: Molecule, x: Float64Array, anchor: number): Float64Array {
   const others = Array.from({ length: molecule.particles }, (_, i) => i).filter((i) =>
