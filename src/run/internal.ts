@@ -3,12 +3,12 @@ import type { IslandJob } from "../backends/backend.ts";
 import type { InternalConfig } from "../config/config.ts";
 import { InputError } from "../errors.ts";
 import { trainingSeed } from "../julep/train.ts";
-import { buildTorsionGrid } from "../mint/molecule/build_torsion_grid.ts";
+import { torsionGridBuild, torsionGridSteps } from "../mint/molecule/build_torsion_grid.ts";
 import { referenceGeometry } from "../mint/molecule/cartesian.ts";
 import { InternalEnergy } from "../mint/molecule/internal_energy.ts";
 import { laplaceModel } from "../mint/molecule/laplace.ts";
 import { Conformers } from "../mint/molecule/conformers.ts";
-import { differInShape, searchMinima } from "../mint/molecule/minima.ts";
+import { differInShape, minimaSearch } from "../mint/molecule/minima.ts";
 import type { InternalPrior } from "../mint/molecule/model.ts";
 import { defensiveParts, mixtureParts } from "../mint/molecule/parts.ts";
 import { softTorsions } from "../mint/molecule/torsions.ts";
@@ -19,6 +19,7 @@ import type { System } from "../systems/system.ts";
 import { ZMatrix } from "../systems/molecule/zmatrix.ts";
 import type { InternalStage } from "./directory.ts";
 import type { RunJobs } from "./jobs.ts";
+import { inTurns } from "./in_turns.ts";
 import type { Progress } from "./progress.ts";
 
 /** Minima this far above the lowest (kT) are left out. */
@@ -35,12 +36,13 @@ const MAX_IMAGES = 2187;
 const CELL_STEPS = 300;
 
 /** Throws InputError for a reference that is not of the molecule, or a grid it has no torsions for. */
-export function makeInternal(
+export async function makeInternal(
   system: System,
   config: InternalConfig,
   seed: number,
   progress: Progress,
-): InternalStage {
+  signal?: AbortSignal,
+): Promise<InternalStage> {
   if (!(system instanceof Molecule)) throw new InputError("internal: the system is no molecule");
   const { forceField } = system.forces;
   const reference = referenceGeometry(system, config.reference, "internal.reference");
@@ -78,7 +80,11 @@ export function makeInternal(
   // A grid goes through the torsions itself.
   const most = wanted && !conformers.any ? starts : MOST_ROUNDS * starts;
   const search = { seed, starts, steps, range: RANGE, conformers, most };
-  const { minima, unseen, starts: made } = searchMinima(energy, start, soft, search);
+  const { minima, unseen, starts: made } = await inTurns(
+    minimaSearch(energy, start, soft, search),
+    signal,
+    (done) => progress.update(Math.min(done, starts), {}),
+  );
   progress.update(starts, { minima: minima.length });
   progress.end();
   const searched = energy.evaluations;
@@ -112,14 +118,14 @@ export function makeInternal(
   let prior: InternalPrior;
   if (grid) {
     const { cells, subcells } = config;
-    progress.stage("Torsion grid", cells ** soft.length * (2 + 2 * soft.length));
-    prior = buildTorsionGrid(energy, minima[0].z, soft, {
-      cells,
-      subcells,
-      steps: CELL_STEPS,
-      parts: defensiveParts(energy, minima[0].z),
-      onProgress: (done) => progress.update(done, {}),
-    });
+    progress.stage("Torsion grid", torsionGridSteps(cells, soft.length));
+    const parts = defensiveParts(energy, minima[0].z);
+    const options = { cells, subcells, steps: CELL_STEPS, parts };
+    prior = await inTurns(
+      torsionGridBuild(energy, minima[0].z, soft, options),
+      signal,
+      (done) => progress.update(done, {}),
+    );
     progress.end();
   } else {
     if (minima.length > MOST_COMPONENTS) {

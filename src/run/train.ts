@@ -252,7 +252,7 @@ async function pathStage(
     state.path = await makePath(system, config.path, config.seed, jobs);
   }
   if (config.internal && !state.internal) {
-    const made = makeInternal(system, config.internal, config.seed, progress);
+    const made = await makeInternal(system, config.internal, config.seed, progress, signal);
     const jobs = new RunJobs(pool, config.system, signal);
     const refined = await withRefinement(
       made,

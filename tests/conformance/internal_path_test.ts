@@ -29,17 +29,17 @@ interface Subject {
 
 /** A grid over two torsions with rotors, and a mixture of minima of a molecule with a ring. */
 const subjects: Subject[] = [
-  subject("aldp, torsion grid", preset("aldp").system as MoleculeConfig, {
+  await subject("aldp, torsion grid", preset("aldp").system as MoleculeConfig, {
     starts: 4,
     cells: 6,
     leapfrogs: 1,
   }),
-  subject("aldp, Laplace", preset("aldp-vacuum").system as MoleculeConfig, {
+  await subject("aldp, Laplace", preset("aldp-vacuum").system as MoleculeConfig, {
     starts: 10,
     prior: "laplace",
     leapfrogs: 2,
   }),
-  subject("tetrapeptide, Laplace", {
+  await subject("tetrapeptide, Laplace", {
     kind: "molecule",
     temperature: 300,
     solvent: "obc2",
@@ -51,13 +51,13 @@ const subjects: Subject[] = [
     prior: "laplace",
     leapfrogs: 2,
   }),
-  subject("three atoms", {
+  await subject("three atoms", {
     kind: "molecule",
     temperature: 300,
     solvent: "none",
     forceField: water,
   }, { starts: 2, reference: [...waterBent], leapfrogs: 1 }),
-  subject("a ring, Laplace", {
+  await subject("a ring, Laplace", {
     kind: "molecule",
     temperature: 300,
     solvent: "none",
@@ -65,14 +65,14 @@ const subjects: Subject[] = [
   }, { starts: 20, reference: [...chair], leapfrogs: 1 }),
 ];
 
-function subject(
+async function subject(
   name: string,
   config: MoleculeConfig,
   changes: Partial<typeof internalDefaults>,
-): Subject {
+): Promise<Subject> {
   const molecule = createSystem(config) as Molecule;
   const settings = { ...internalDefaults, stepSize: 0.6, ...changes };
-  return { name, molecule, model: makeInternal(molecule, settings, 1, silent).model };
+  return { name, molecule, model: (await makeInternal(molecule, settings, 1, silent)).model };
 }
 
 function prepare(kernels: KernelInstance, { molecule, model }: Subject) {

@@ -103,9 +103,9 @@ Deno.test("sugars pucker and bases do not; the search tells what it has not seen
   assert.ok(many.minima.length > few.minima.length && many.minima[0].value <= few.minima[0].value);
 });
 
-Deno.test("linear groups are refused by name, and chains start from them all the same", () => {
+Deno.test("linear groups are refused by name, and chains start from them all the same", async () => {
   const { molecule } = problem(acetylene, acetyleneLine);
-  assert.throws(
+  await assert.rejects(
     () =>
       makeInternal(
         molecule,

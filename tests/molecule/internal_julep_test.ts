@@ -33,8 +33,9 @@ const config = loadConfig("aldp-vacuum", [
 ], "internal-julep");
 const molecule = createSystem(config.system) as Molecule;
 const made = {
-  torsion_grid: makeInternal(molecule, config.internal!, 1, silent).model,
-  laplace: makeInternal(molecule, { ...config.internal!, prior: "laplace" }, 1, silent).model,
+  torsion_grid: (await makeInternal(molecule, config.internal!, 1, silent)).model,
+  laplace:
+    (await makeInternal(molecule, { ...config.internal!, prior: "laplace" }, 1, silent)).model,
 };
 const n = 60;
 

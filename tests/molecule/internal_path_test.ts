@@ -19,7 +19,7 @@ const { system: aldp, internal } = preset("aldp-vacuum");
 const small = { ...internal!, starts: 6, cells: 8, subcells: 6, levels: 8, leapfrogs: 2 };
 
 /** Alanine dipeptide with a coarse prior, made once. */
-const { model } = makeInternal(createSystem(aldp), small, 1, silent);
+const { model } = await makeInternal(createSystem(aldp), small, 1, silent);
 
 function prepared(executor: Executor, changes: Partial<InternalModel> = {}): Executor {
   executor.prepare({ system: aldp, mint: null, julep: null, internal: { ...model, ...changes } });
@@ -103,7 +103,7 @@ Deno.test("energies are those of the positions, and cost one gradient a leapfrog
   assert.equal(cost.gradients, 8 * (1 + 8 * 2));
 });
 
-Deno.test("a mixture of minima serves molecules with other numbers of soft torsions", () => {
+Deno.test("a mixture of minima serves molecules with other numbers of soft torsions", async () => {
   const config: MoleculeConfig = {
     kind: "molecule",
     temperature: 300,
@@ -117,15 +117,15 @@ Deno.test("a mixture of minima serves molecules with other numbers of soft torsi
     reference: [...frames("disulphide")[0].positions],
     levels: 1,
   };
-  const made = makeInternal(system, settings, 1, silent);
+  const made = await makeInternal(system, settings, 1, silent);
   assert.equal(made.model.prior.kind, "laplace");
   const refused = (changes: Partial<typeof settings> | { reference: null }, pattern: RegExp) =>
-    assert.throws(() => makeInternal(system, { ...settings, ...changes }, 1, silent), (error) => {
+    assert.rejects(() => makeInternal(system, { ...settings, ...changes }, 1, silent), (error) => {
       assert.ok(error instanceof InputError);
       assert.match(error.message, pattern);
       return true;
     });
-  refused({ prior: "torsion_grid" }, /holds 1 to 3 soft torsions, the molecule has \d/);
-  refused({ reference: null }, /internal\.reference is null: a molecule from a file needs/);
-  refused({ reference: [1, 2, 3] }, /internal\.reference must have 132 numbers, got 3/);
+  await refused({ prior: "torsion_grid" }, /holds 1 to 3 soft torsions, the molecule has \d/);
+  await refused({ reference: null }, /internal\.reference is null: a molecule from a file needs/);
+  await refused({ reference: [1, 2, 3] }, /internal\.reference must have 132 numbers, got 3/);
 });

@@ -13,7 +13,7 @@ import { createSystem } from "../../src/systems/create.ts";
 
 const { system: aldp, internal } = preset("aldp-vacuum");
 const settings = { ...internal!, prior: "laplace" as const, starts: 40, levels: 6, leapfrogs: 4 };
-const { model } = makeInternal(createSystem(aldp), { ...settings, stepSize: 0.4 }, 1, silent);
+const { model } = await makeInternal(createSystem(aldp), { ...settings, stepSize: 0.4 }, 1, silent);
 const problem = { system: aldp, mint: null, julep: null, internal: model };
 
 Deno.test("islands find log Z of alanine dipeptide in vacuum from a mixture of minima", async () => {

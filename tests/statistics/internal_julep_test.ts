@@ -127,7 +127,10 @@ function targetSamples(count: number): Float64Array {
   return out;
 }
 
-function problem(prior: "torsion_grid" | "laplace", enabled: boolean): Problem {
+async function problem(
+  prior: "torsion_grid" | "laplace",
+  enabled: boolean,
+): Promise<Problem> {
   const whole = loadConfig("aldp-vacuum", [
     "julep.network.hidden=8",
     "julep.network.matrix=signed",
@@ -143,7 +146,7 @@ function problem(prior: "torsion_grid" | "laplace", enabled: boolean): Problem {
     cells: 8,
     subcells: 4,
   };
-  const { model } = makeInternal(molecule, settings, 1, silent);
+  const { model } = await makeInternal(molecule, settings, 1, silent);
   // Wider than the minima say: the weights vary, and their tails are light enough for 300 samples.
   const wide = model.prior.kind === "laplace"
     ? { ...model, prior: { ...model.prior, widening: 1.3 } }
@@ -179,7 +182,7 @@ Deno.test("E[e^W] = Z of Julep in internal coordinates, any network, forward and
   let cases = 0;
   for (const prior of ["torsion_grid", "laplace"] as const) {
     for (const enabled of [true, false]) {
-      executor.prepare(problem(prior, enabled));
+      executor.prepare(await problem(prior, enabled));
       const run = async (seed: number, backwards: boolean) => {
         const positions = samples.slice(12 * seed * COUNT, 12 * (seed + 1) * COUNT);
         const path = await executor.trajectories({

@@ -1,4 +1,5 @@
 /** Makes a torsion grid (torsion_grid.ts) from the energy: constrained minima, Hessians, free energies. */
+import { finished } from "../../math/finished.ts";
 import type { InternalEnergy } from "./internal_energy.ts";
 import { flooredInverse, gaussian } from "./gaussian.ts";
 import { canonical, minimise } from "./minima.ts";
@@ -13,8 +14,6 @@ export interface TorsionGridOptions {
   /** Descent steps of each constrained minimum. */
   readonly steps: number;
   readonly parts: readonly GridPart[];
-  /** Called with the number of cells done, of two sweeps and the Hessians. */
-  readonly onProgress?: (done: number, of: number) => void;
 }
 
 /** Scaled eigenvalues of H_cc are at least this. */
@@ -38,6 +37,20 @@ export function buildTorsionGrid(
   soft: readonly number[],
   options: TorsionGridOptions,
 ): TorsionGridModel {
+  return finished(torsionGridBuild(energy, reference, soft, options));
+}
+
+/** Steps of a build: the first sweep over the cells, two for each torsion, Hessians. */
+export const torsionGridSteps = (cells: number, torsions: number): number =>
+  cells ** torsions * (2 + 2 * torsions);
+
+/** {@link buildTorsionGrid} in steps, which it yields the number of. */
+export function* torsionGridBuild(
+  energy: InternalEnergy,
+  reference: Float64Array,
+  soft: readonly number[],
+  options: TorsionGridOptions,
+): Generator<number, TorsionGridModel> {
   const { coordinates } = energy;
   const { cells, subcells, parts } = options;
   const S = soft.length;
@@ -45,17 +58,14 @@ export function buildTorsionGrid(
   const places = soft.map((row) => coordinates.dihedralAt(row));
   const rest = otherCoordinates(coordinates, soft);
   const n = coordinates.size, m = rest.length, count = cells ** S;
-  // First sweep, two for each torsion, Hessians.
-  const total = count * (2 + 2 * S);
-  let done = 0;
-  const tick = () => options.onProgress?.(++done, total);
-  const found = constrainedMinima(energy, reference, places, options, tick);
+  const found = yield* constrainedMinima(energy, reference, places, options);
+  let done = torsionGridSteps(cells, S) - count;
   const minima = new Float64Array(count * n);
   const response = new Float64Array(count * m * S);
   const covariance = new Float64Array(count * m * m);
   const free = new Float64Array(count);
   const scales = Float64Array.from(rest, (k) => energy.scales[k]);
-  found.forEach(({ z, value }, c) => {
+  for (const [c, { z, value }] of found.entries()) {
     const hessian = energy.hessian(z);
     const inner = new Float64Array(m * m);
     rest.forEach((k, i) => rest.forEach((l, j) => inner[i * m + j] = hessian[k * n + l]));
@@ -71,8 +81,8 @@ export function buildTorsionGrid(
     covariance.set(inverse, c * m * m);
     // V* + ½ log det H_cc, up to what is alike in all cells.
     free[c] = value + gaussian(inverse, m).logNorm;
-    tick();
-  });
+    yield ++done;
+  }
   const lowest = free.reduce((least, f) => Math.min(least, f), Infinity);
   const capped = free.map((f) => Math.min(f - lowest, CEILING));
   const weights = splineTable(capped, cells, S, subcells).map((f) => Math.exp(-f));
@@ -91,13 +101,12 @@ export function buildTorsionGrid(
 }
 
 /** Minima over the other coordinates at every cell's centre, then from its neighbours' minima. */
-function constrainedMinima(
+function* constrainedMinima(
   energy: InternalEnergy,
   reference: Float64Array,
   places: readonly number[],
   { cells, steps }: TorsionGridOptions,
-  tick: () => void,
-): Cell[] {
+): Generator<number, Cell[]> {
   const dimensions = places.length;
   const count = cells ** dimensions;
   const index = (cell: number, axis: number) => Math.floor(cell / cells ** axis) % cells;
@@ -108,10 +117,14 @@ function constrainedMinima(
     );
     const value = minimise(energy, z, steps, places);
     canonical(energy, z);
-    tick();
     return { z, value };
   };
-  const found = Array.from({ length: count }, (_, cell) => from(reference, cell));
+  let done = 0;
+  const found: Cell[] = [];
+  for (let cell = 0; cell < count; cell++) {
+    found.push(from(reference, cell));
+    yield ++done;
+  }
   for (let axis = 0; axis < dimensions; axis++) {
     for (const step of [1, cells - 1]) {
       for (let cell = 0; cell < count; cell++) {
@@ -119,6 +132,7 @@ function constrainedMinima(
         const neighbour = cell + ((here + step) % cells - here) * cells ** axis;
         const other = from(found[neighbour].z, cell);
         if (other.value < found[cell].value - 1e-3) found[cell] = other;
+        yield ++done;
       }
     }
   }

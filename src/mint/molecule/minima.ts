@@ -1,6 +1,7 @@
 /** Minima of V(z) from random torsions. */
 import { descend } from "../../math/lbfgs.ts";
 import { RandomStream, Stream } from "../../math/random.ts";
+import { finished } from "../../math/finished.ts";
 import { wrap } from "../../systems/molecule/zmatrix.ts";
 import type { Conformers } from "./conformers.ts";
 import type { InternalEnergy } from "./internal_energy.ts";
@@ -101,8 +102,18 @@ export function searchMinima(
   energy: InternalEnergy,
   reference: Float64Array,
   soft: readonly number[],
-  { seed, starts, steps, range, conformers, most = starts }: MinimaOptions,
+  options: MinimaOptions,
 ): FoundMinima {
+  return finished(minimaSearch(energy, reference, soft, options));
+}
+
+/** {@link searchMinima} in steps: yields the number of starts made. */
+export function* minimaSearch(
+  energy: InternalEnergy,
+  reference: Float64Array,
+  soft: readonly number[],
+  { seed, starts, steps, range, conformers, most = starts }: MinimaOptions,
+): Generator<number, FoundMinima> {
   const { coordinates } = energy;
   const rotors = coordinates.rotors.map(({ rows }) => rows[0]);
   const turning = [...soft, ...rotors].map((row) => coordinates.dihedralAt(row));
@@ -138,7 +149,10 @@ export function searchMinima(
   let made = 0;
   let unseen = 1;
   for (let upTo = starts; made < upTo;) {
-    while (made < upTo) descent(made++);
+    while (made < upTo) {
+      descent(made++);
+      yield made;
+    }
     kept.sort((p, q) => p.minimum.value - q.minimum.value);
     kept = kept.filter(({ minimum }) => minimum.value <= kept[0].minimum.value + range);
     unseen = unseenWeight(kept);
