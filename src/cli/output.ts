@@ -50,8 +50,9 @@ function flatten(fields: object, prefix: string): [string, string][] {
   });
 }
 
-/** Six significant digits; integers in full. */
+/** Six significant digits; integers in full; what has no estimate (log Z of chains) is "unknown". */
 export function figure(value: unknown): string {
+  if (Number.isNaN(value)) return "unknown";
   if (typeof value !== "number" || Number.isInteger(value)) return String(value);
   return String(Number(value.toPrecision(6)));
 }

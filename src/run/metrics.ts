@@ -30,10 +30,10 @@ export interface Metrics extends ForwardFigures {
   readonly workers: number;
   /** Kernels or levels of a path. */
   readonly steps: number;
-  /** The prior alone. */
-  readonly mintEss: number;
+  /** The prior alone; chains have none. */
+  readonly mintEss?: number;
   /** log Z by importance sampling from the prior alone. */
-  readonly mintLogZ: number;
+  readonly mintLogZ?: number;
   /** log Z where it is known by quadrature. */
   readonly exactLogZ?: number;
   /** Evaluations of energies and gradients for each sample. */
@@ -76,8 +76,8 @@ export async function measure(
   const networkOfFew = system.particles <= 8 && !config.path && !config.chains;
   const samples = asked ?? (networkOfFew ? 10_000 : 1_000);
   const drawn = await forward(sampler, samples, steps, seed, "Checking");
-  const prior = await priorSamples(sampler, samples, seed);
-  const priorLogWeights = prior.logWeights;
+  const prior = drawn.chains ? undefined : await priorSamples(sampler, samples, seed);
+  const priorLogWeights = prior?.logWeights ?? new Float64Array(0);
   const { chirality = null } = sampler;
   const molecule = moleculeFigures(config, system, { drawn, prior, chirality });
   const known = exactValues(config.system);
@@ -91,8 +91,12 @@ export async function measure(
       workers: pool.workers,
       steps,
       ...forwardFigures(system, drawn),
-      mintEss: effectiveSampleSize(priorLogWeights),
-      mintLogZ: logPartitionFunction(priorLogWeights).logZ,
+      ...(prior
+        ? {
+          mintEss: effectiveSampleSize(priorLogWeights),
+          mintLogZ: logPartitionFunction(priorLogWeights).logZ,
+        }
+        : {}),
       exactLogZ: known?.exact ? known.logZ!.value : undefined,
       energyEvaluationsPerSample: evaluationsPerSample(drawn, config, steps),
       trainEvaluations: trainEvaluations(config, state),

@@ -89,6 +89,7 @@ Deno.test("table() aligns names, flattens, and rounds figures to six digits", ()
     table({ a: 1 / 3, long: { b: 12345678, c: [0.1, 2] }, none: undefined, s: "x" }),
     "a       0.333333\nlong.b  12345678\nlong.c  0.1, 2\ns       x\n",
   );
+  assert.equal(figure(NaN), "unknown");
   assert.equal(figure(1e-9 / 3), "3.33333e-10");
 });
 
