@@ -378,7 +378,7 @@ export interface InternalConfig {
   levels: number;
   /** Leapfrogs of a level's HMC transition (1: MALA). */
   leapfrogs: number;
-  /** Their time step, in whitened coordinates. */
+  /** Their time step at most, in whitened coordinates: a pilot takes smaller ones where few are accepted. */
   stepSize: number;
   /** Sequential Monte Carlo on the same levels; null: single paths. */
   resampling: InternalResampling | null;

@@ -1,5 +1,5 @@
 /** Runs of molecules in internal coordinates: making the prior and its path from the energy alone. */
-import type { IslandJob } from "../backends/backend.ts";
+import type { IslandJob, PathJob } from "../backends/backend.ts";
 import type { InternalConfig } from "../config/config.ts";
 import { InputError } from "../errors.ts";
 import { trainingSeed } from "../julep/train.ts";
@@ -138,6 +138,50 @@ export async function makeInternal(
   const model: InternalModel = { reference, prior, levels, leapfrogs, stepSize };
   const evaluationsOf = { minima: searched, prior: energy.evaluations - searched };
   return { model, evaluations: energy.evaluations, evaluationsOf };
+}
+
+/** Paths and levels of a pilot that judges the time step, and the acceptance that it must reach. */
+const PILOT = 128;
+const PILOT_LEVELS = 20;
+const LEAST_ACCEPTANCE = 0.45;
+const MOST_PILOTS = 10;
+
+/**
+ * The model with its time step as small as its moves need: where torsions' responses bend (rings) the
+ * harmonic widths that coordinates are whitened by are too large, and paths of refused moves stay the
+ * prior's draws.
+ */
+export async function withStepSize(
+  stage: InternalStage,
+  seed: number,
+  jobs: RunJobs,
+  progress: Progress,
+): Promise<InternalStage> {
+  let { model } = stage;
+  if (model.levels === 0) return stage;
+  let evaluations = 0;
+  for (let pilot = 0; pilot < MOST_PILOTS; pilot++) {
+    const job: PathJob = { seed: trainingSeed(seed), first: 0, count: PILOT, direction: "forward" };
+    const short = { ...model, levels: Math.min(model.levels, PILOT_LEVELS) };
+    const [{ acceptance, cost }] = await jobs.runInternal(short)([job]);
+    evaluations += cost.gradients + cost.energies;
+    const mean = acceptance.reduce((sum, a) => sum + a, 0) / acceptance.length;
+    if (mean >= LEAST_ACCEPTANCE) break;
+    const stepSize = 0.7 * model.stepSize;
+    progress.note(
+      `time step ${model.stepSize.toPrecision(3)}: ${
+        (100 * mean).toFixed(0)
+      } % of moves accepted, ` +
+        `taken smaller (${stepSize.toPrecision(3)})`,
+    );
+    model = { ...model, stepSize };
+  }
+  return {
+    ...stage,
+    model,
+    evaluations: stage.evaluations + evaluations,
+    evaluationsOf: { ...stage.evaluationsOf, stepSize: evaluations },
+  };
 }
 
 /** The model with its levels where a pilot island needs them, if it is asked for. */

@@ -6,6 +6,7 @@ import { ensureWritableDirectory } from "../io/atomic.ts";
 import { writeCurve } from "../io/curve.ts";
 import { normaliserLine } from "../mint/families.ts";
 import { initialiseMint, refuseLabelled } from "../mint/start.ts";
+import type { MintModel } from "../mint/model.ts";
 import { labellingCount } from "../mint/labellings.ts";
 import { createSystem } from "../systems/create.ts";
 import { Molecule } from "../systems/molecule/molecule.ts";
@@ -15,6 +16,7 @@ import type { ExecutorPool } from "../workers/pool.ts";
 import {
   exists,
   files,
+  type InternalStage,
   loadTraining,
   readRunConfig,
   readTiming,
@@ -23,7 +25,7 @@ import {
   writeJson,
 } from "./directory.ts";
 import { addSeconds, timed } from "./cost.ts";
-import { makeInternal, withLevels } from "./internal.ts";
+import { makeInternal, withLevels, withStepSize } from "./internal.ts";
 import { RunJobs } from "./jobs.ts";
 import { withRefinement } from "./refine_internal.ts";
 import { askedOf, isGpuFailure, startPool, survivingGpu } from "./machine.ts";
@@ -254,20 +256,26 @@ async function pathStage(
   if (config.internal && !state.internal) {
     const made = await makeInternal(system, config.internal, config.seed, progress, signal);
     const jobs = new RunJobs(pool, config.system, signal);
-    const refined = await withRefinement(
-      made,
-      config,
-      system as Molecule,
-      state.mint,
-      jobs,
-      progress,
-    );
     state.internal = config.internal.kernel === "julep"
-      ? refined
-      : await withLevels(refined, config.internal, config.seed, jobs, progress);
+      ? made
+      : await fitInternal(made, config, system as Molecule, state.mint, jobs, progress);
   }
   // What is learnt, if anything, follows.
   if (config.internal?.kernel !== "julep") state.stage = "done";
+}
+
+/** What a molecule's path takes from runs of its own: the time step, a refined prior, levels. */
+async function fitInternal(
+  made: InternalStage,
+  config: RunConfig,
+  molecule: Molecule,
+  mint: MintModel,
+  jobs: RunJobs,
+  progress: Progress,
+): Promise<InternalStage> {
+  const moving = await withStepSize(made, config.seed, jobs, progress);
+  const refined = await withRefinement(moving, config, molecule, mint, jobs, progress);
+  return await withLevels(refined, config.internal!, config.seed, jobs, progress);
 }
 
 async function julepStage(

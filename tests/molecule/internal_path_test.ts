@@ -7,12 +7,15 @@ import { preset } from "../../src/config/presets.ts";
 import { InputError } from "../../src/errors.ts";
 import { logSumExp } from "../../src/math/special.ts";
 import type { InternalModel } from "../../src/path/internal_sampler.ts";
-import { makeInternal } from "../../src/run/internal.ts";
+import { makeInternal, withStepSize } from "../../src/run/internal.ts";
+import { RunJobs } from "../../src/run/jobs.ts";
 import { silent } from "../../src/run/progress.ts";
 import { systematicResample } from "../../src/sampling/resample.ts";
 import { createSystem } from "../../src/systems/create.ts";
 import type { MoleculeConfig } from "../../src/config/config.ts";
 import { frames, text } from "./data.ts";
+import { ExecutorPool } from "../../src/workers/pool.ts";
+import { chair, cyclohexane } from "./small.ts";
 import { readPrmtop } from "../../src/systems/molecule/prmtop.ts";
 
 const { system: aldp, internal } = preset("aldp-vacuum");
@@ -128,4 +131,22 @@ Deno.test("a mixture of minima serves molecules with other numbers of soft torsi
   await refused({ prior: "torsion_grid" }, /holds 1 to 3 soft torsions, the molecule has \d/);
   await refused({ reference: null }, /internal\.reference is null: a molecule from a file needs/);
   await refused({ reference: [1, 2, 3] }, /internal\.reference must have 132 numbers, got 3/);
+});
+
+Deno.test("the time step shrinks until a pilot's moves are accepted, and stays where they are", async () => {
+  await using pool = await ExecutorPool.start({ backend: "wasm", workers: 1 });
+  const ring: MoleculeConfig = {
+    kind: "molecule",
+    temperature: 300,
+    solvent: "none",
+    forceField: cyclohexane,
+  };
+  const settings = { ...internal!, starts: 20, reference: [...chair] };
+  const made = await makeInternal(createSystem(ring), settings, 1, silent);
+  const taken = await withStepSize(made, 1, new RunJobs(pool, ring), silent);
+  assert.ok(taken.model.stepSize < 0.5 * settings.stepSize, `${taken.model.stepSize}`);
+  assert.ok(taken.evaluationsOf!.stepSize > 0);
+  const dipeptide = { model, evaluations: 0 };
+  const kept = await withStepSize(dipeptide, 1, new RunJobs(pool, aldp), silent);
+  assert.equal(kept.model.stepSize, model.stepSize);
 });
