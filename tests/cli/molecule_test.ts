@@ -236,8 +236,8 @@ Deno.test("train, sample and evaluate alanine dipeptide from nothing but the pro
     assert.equal(report.molecule.chirality.mode, "keep");
     assert.deepEqual(report.molecule.chirality.stereocentres, ["CA 9"]);
     assert.deepEqual(report.molecule.ramachandran["ALA 2"].phi, [5, 7, 9, 15]);
-    const { minima, prior } = report.trainEvaluationsOf;
-    assert.equal(minima + prior, report.trainEvaluations);
+    const { minima, prior, stepSize } = report.trainEvaluationsOf;
+    assert.equal(minima + prior + stepSize, report.trainEvaluations);
     assert.ok(report.trainStageSeconds["Torsion grid"] > 0 && report.stageSeconds.Sampling > 0);
 
     // The data-free buffer: own samples moved on by HMC, and paths backward from them.
