@@ -73,21 +73,21 @@ const networks = (method: MethodName) => ["julep", "pis", "dds"].includes(method
 
 /**
  * What one row of a system is worth. Sizes are such that on two cores --quick takes eight or nine minutes,
- * and all in full about 25: paths of a network cost 2 (dw4), 16 (lj13) and 300 (lj55) ms of one core,
+ * and all in full about 30: paths of a network cost 2 (dw4), 16 (lj13) and 300 (lj55) ms of one core,
  * those of the comparators' smaller networks a third, those without a network hundredths; but 35 ms one
- * of lj55 backward from the reference, where every flow is inverted.
+ * of lj55 backward from the reference, where every flow is inverted, as those of Julep's steps are.
  */
 export function effort(preset: TablePreset, row: TableRow, quick: boolean): Effort {
   const { method } = row;
   if (method === "mcmc") {
-    if (quick) return { set: ["chains.thin=50"], samples: 3200 };
+    if (quick) return { set: ["chains.thin=25"], samples: 3200 };
     return { set: [], samples: preset === "dw4" ? 25_600 : preset === "lj55" ? 3200 : 10_000 };
   }
   if (networks(method)) return networkEffort(preset, method, quick);
-  if (preset === "lj55") return { set: [], samples: quick ? 500 : 10_000 };
+  if (preset === "lj55") return { set: [], samples: quick ? 160 : 10_000 };
   if (!quick) return { set: [], samples: Infinity };
   const mint = preset === "dw4" && (method === "underdamped" || method === "adjusted");
-  return { set: mint ? SHORT_MINT : [], samples: 10_000 };
+  return { set: mint ? SHORT_MINT : [], samples: 5000 };
 }
 
 function networkEffort(preset: TablePreset, method: MethodName, quick: boolean): Effort {
@@ -97,14 +97,14 @@ function networkEffort(preset: TablePreset, method: MethodName, quick: boolean):
   switch (preset) {
     case "dw4": {
       if (!quick) return { set: [], samples: Infinity };
-      return { set: julep ? [...SHORT_MINT, iterations(30)] : [iterations(60)], samples: 5000 };
+      return { set: julep ? [...SHORT_MINT, iterations(20)] : [iterations(50)], samples: 4000 };
     }
     case "lj55": {
-      if (quick) return { set: [iterations(2), few], samples: julep ? 40 : 100 };
+      if (quick) return { set: [iterations(1), few], samples: julep ? 20 : 50 };
       return { set: [iterations(8), few], samples: julep ? 160 : 300 };
     }
     default: {
-      if (quick) return { set: [iterations(julep ? 5 : 10)], samples: 1000 };
+      if (quick) return { set: [iterations(julep ? 3 : 5)], samples: 400 };
       return preset === "lj13"
         ? { set: [iterations(50)], samples: 2000 }
         : { set: [iterations(20)], samples: 1000 };
