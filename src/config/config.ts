@@ -382,7 +382,10 @@ export interface InternalConfig {
   stepSize: number;
   /** Sequential Monte Carlo on the same levels; null: single paths. */
   resampling: InternalResampling | null;
-  /** Fits a mixture of minima to samples of its own path; null (or absent): as the minima have it. */
+  /**
+   * Fits a mixture of minima to samples of its own path (kernel "adjusted"); null (or absent): as the
+   * minima have it.
+   */
   refine?: InternalRefinement | null;
 }
 

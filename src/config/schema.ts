@@ -341,6 +341,7 @@ function* contradictions(config: RunConfig): Iterable<[string, string]> {
     const because = "with internal.kernel julep (whitened internal coordinates)";
     if (julep.diffusion) yield ["julep.diffusion", `must be absent ${because}`];
     if (config.internal.resampling) yield ["internal.resampling", `must be null ${because}`];
+    if (config.internal.refine) yield ["internal.refine", `must be null ${because}`];
     if (julep.network.enabled && !julep.network.drift && !julep.network.evenDrift) {
       yield ["julep.network.drift", `must be true ${because} where evenDrift is false, got false`];
     }

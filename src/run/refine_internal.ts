@@ -23,6 +23,10 @@ import { backward, forward, ownBuffer, type Sampler } from "./session.ts";
 const STEPS = 3;
 /** Share of a round's paths that are fitted to; the first round's others make the buffer. */
 const FITTED = 0.75;
+/** Levels of a round's paths at most: their ESS is what counts, and islands may have ten times as many. */
+const MOST_LEVELS = 100;
+/** Effective samples at least, of a fit and of what the buffer is made from. */
+const FEWEST = 10;
 
 /** What a prior is worth on the buffer. */
 interface Judgement {
@@ -44,6 +48,8 @@ export async function withRefinement(
   const { refine, levels } = config.internal!;
   if (!refine) return stage;
   const { rounds, samples, buffer, defensive, strength } = refine;
+  const steps = Math.min(levels, MOST_LEVELS);
+  const fitting = Math.round(FITTED * samples);
   const start = stage.model.prior;
   if (start.kind !== "laplace") throw new Error("a torsion grid is not refined");
   const coordinates = new ZMatrix(molecule.forces.forceField, stage.model.reference);
@@ -64,42 +70,44 @@ export async function withRefinement(
   let before: Judgement | null = null;
   for (let round = 0; round < rounds; round++) {
     const sampler = samplerOf(best);
-    const drawn = await forward(sampler, samples, levels, seed(round), "Refining the prior");
+    const drawn = await forward(sampler, samples, steps, seed(round), "Refining the prior");
     evaluations += drawn.cost!.gradients + drawn.cost!.energies;
-    if (!drawn.logWeights.some(Number.isFinite)) {
-      progress.note("refinement: no path has any weight, the prior stays as it is");
+    const fit = part(drawn, 0, fitting), apart = part(drawn, fitting, samples);
+    const fewer = Math.min(...[fit, apart].map(effectiveCount));
+    if (!(fewer >= FEWEST)) {
+      progress.note(
+        `refinement: ${
+          fewer.toFixed(0)
+        } effective samples of ${samples} are too few, the prior stays ` +
+          "as it is (more internal.levels, or internal.refine.samples)",
+      );
       break;
     }
-    const fitting = Math.round(FITTED * samples);
     if (!held) {
-      const apart = part(drawn, fitting, samples);
       const made = await ownBuffer(sampler, apart, seed(rounds), buffer);
       held = made.positions;
       evaluations += made.evaluations;
       logZ = logPartitionFunction(drawn.logWeights).logZ;
       before = await judge(sampler, held, samples, seed(rounds + 1), logZ);
+      evaluations += samples + buffer;
     }
-    const places = placesOf(coordinates, part(drawn, 0, fitting));
+    const places = placesOf(coordinates, fit);
     let next = { mixture: best, fitted };
     for (let k = 0; k < STEPS; k++) {
-      next = refineMixture(coordinates, start, next.fitted, places, {
-        defensive,
-        strength,
-      });
+      next = refineMixture(coordinates, start, next.fitted, places, { defensive, strength });
     }
     const after = await judge(samplerOf(next.mixture), held, samples, seed(rounds + 1), logZ);
+    evaluations += samples + buffer;
     const gain = pairedGain(before!.logWeights, after.logWeights);
     const better = gain.mean > 2 * gain.standardError &&
       after.essFromBuffer >= before!.essFromBuffer;
+    const [own, seen] = (["ess", "essFromBuffer"] as const).map((name) =>
+      `${percent(before![name])} to ${percent(after[name])}`
+    );
+    const rise = `${gain.mean >= 0 ? "+" : ""}${gain.mean.toFixed(3)}`;
     progress.note(
-      `refinement ${round + 1}: ESS ${percent(before!.ess)} to ${
-        percent(after.ess)
-      }, from a buffer ` +
-        `${percent(before!.essFromBuffer)} to ${
-          percent(after.essFromBuffer)
-        }, log q of the buffer ` +
-        `${gain.mean >= 0 ? "+" : ""}${gain.mean.toFixed(3)} ± ${gain.standardError.toFixed(3)}: ` +
-        (better ? "kept" : "not kept"),
+      `refinement ${round + 1}: ESS ${own}, from a buffer ${seen}, log q of the buffer ` +
+        `${rise} ± ${gain.standardError.toFixed(3)}: ${better ? "kept" : "not kept"}`,
     );
     if (!better) break;
     best = next.mixture;
@@ -114,6 +122,9 @@ export async function withRefinement(
     evaluationsOf: { ...stage.evaluationsOf, refinement: evaluations },
   };
 }
+
+const effectiveCount = ({ logWeights }: { logWeights: Float64Array }) =>
+  logWeights.some(Number.isFinite) ? logWeights.length * effectiveSampleSize(logWeights) : 0;
 
 const percent = (share: number) => `${(100 * share).toPrecision(3)} %`;
 

@@ -385,3 +385,13 @@ Deno.test("a name that is neither preset nor file says which presets exist", () 
   assert.match(refusal(() => loadConfig("no/such.json")), /^cannot read no\/such\.json: no such/);
   assert.match(refusal(() => loadConfig(folder)), /it is a folder$/);
 });
+
+Deno.test("what Julep in internal coordinates does not use is refused, not ignored", () => {
+  const refine = '{"rounds":1,"samples":200,"buffer":100,"defensive":0.2,"strength":100}';
+  const settings = [`internal.refine=${refine}`];
+  assert.equal(loadConfig("aldp", settings).internal!.refine!.rounds, 1);
+  assert.match(
+    refusal(() => loadConfig("aldp", settings, "internal-julep")),
+    /internal\.refine.* must be null with internal\.kernel julep/,
+  );
+});
