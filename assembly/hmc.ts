@@ -8,7 +8,7 @@ import { fma, fnma, LANES } from "./simd";
 import { exp4, log4 } from "./math";
 import { normals, words } from "./threefry";
 import { clipForce, isPrepared, levelEnergy, Levels, rowOf } from "./level_energy";
-import { leaptLennardJones, preparedLennardJones, setCentre } from "./pair_energies";
+import { leaptLennardJones, preparedLennardJones, setCentre, setLeaptLevel } from "./pair_energies";
 
 // 0 one half, 1 2^-24, 2 one.
 const CONSTANTS = memory.data<f32>([0.5, 5.9604644775390625e-8, 1], 16);
@@ -42,14 +42,6 @@ export const RESULTS = memory.data(3 * 16, 16);
   return scratch + (<usize>size * 48);
 }
 
-/** Sum of the vectors from v to end, every `stride` bytes. */
-// @ts-ignore: decorator
-@inline function sumOf(v: usize, end: usize, stride: usize): v128 {
-  let sum = f32x4.splat(0);
-  for (; v < end; v += stride) sum = f32x4.add(sum, v128.load(v));
-  return sum;
-}
-
 /**
  * The first half kick and drift, v ← v − v̄ − half·∂U/∂x, y ← x + dt v; returns |v − v̄|². Like `leap`, it
  * clears the gradient to come and sets the centre of mass: see preparedLennardJones. n is a literal.
@@ -60,14 +52,22 @@ export const RESULTS = memory.data(3 * 16, 16);
 ): v128 {
   const stride: usize = n == 3 ? 48 : 32;
   const end = v + <usize>N * stride;
-  const share = f32x4.splat(<f32>(-1.0 / <f64>N));
-  const meanX = f32x4.mul(share, sumOf(v, end, stride));
-  const meanY = f32x4.mul(share, sumOf(v + 16, end, stride));
-  const meanZ = n == 3 ? f32x4.mul(share, sumOf(v + 32, end, stride)) : meanX;
   const zero = f32x4.splat(0);
+  let sumX = zero, sumY = zero, sumZ = zero;
+  for (let at = v; at < end; at += stride) {
+    sumX = f32x4.add(sumX, v128.load(at));
+    sumY = f32x4.add(sumY, v128.load(at, 16));
+    if (n == 3) sumZ = f32x4.add(sumZ, v128.load(at, 32));
+  }
+  const share = f32x4.splat(<f32>(-1.0 / <f64>N));
+  const meanX = f32x4.mul(share, sumX);
+  const meanY = f32x4.mul(share, sumY);
+  const meanZ = f32x4.mul(share, sumZ);
   // A sum for each axis: one alone would wait for itself at every step.
   let squaresX = zero, squaresY = zero, squaresZ = zero;
-  let sumX = zero, sumY = zero, sumZ = zero;
+  sumX = zero;
+  sumY = zero;
+  sumZ = zero;
   for (; v < end; v += stride) {
     let p = f32x4.add(v128.load(v), meanX);
     squaresX = fma(p, p, squaresX);
@@ -229,8 +229,9 @@ export function hmcFrom(
   if (isLeapt(levels, row)) {
     const target = load<f32>(levels.rows, 16);
     const inverse = load<f32>(levels.rows, 20);
+    setLeaptLevel(row, target, inverse, dt);
     for (let step = 1; step < leapfrogs; step++) {
-      leaptLennardJones(row, target, inverse, dt, y, gradient, v, N);
+      leaptLennardJones(inverse != 0, y, gradient, v, N);
     }
   } else {
     for (let step = 1; step < leapfrogs; step++) {

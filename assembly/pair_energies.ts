@@ -9,7 +9,7 @@
 // then over particles: one running f32 sum loses digits when thousands of pairs are far apart.
 import { moleculeEnergies } from "./molecule_energies";
 import {
-  beginKick, beginLeap, CENTRE, endKick, endLeap, kickRow, leapRow, setRecoil,
+  beginKick, beginLeap, CENTRE, endKick, endLeap, kickRow, leapRow, setKick, setLeap, setRecoil,
 } from "./pair_kick";
 import { fma, fnma } from "./simd";
 
@@ -308,49 +308,60 @@ function leaptSaturating3(x: usize, gradient: usize, v: usize, N: i32): void {
 }
 
 /**
- * A leapfrog of the level's force, v ← v − dt F, x ← x + dt v, where preparedLennardJones could be called,
- * and can be after it. ε, target and inverse as in kickedLennardJones; dt of each lane.
+ * What kickedLennardJones needs of a level, for all blocks. ε is not 0; `target` and `inverse`: κ of the
+ * target and 1/R² of PairPathLevels.saturation, 0 for none; `factor` is that of the half kick.
  */
-export function leaptLennardJones(
-  parameters: usize, target: f32, inverse: f32, dt: v128, x: usize, gradient: usize, v: usize, N: i32,
-): void {
-  const epsilon = load<f32>(parameters);
+export function setKickedLevel(parameters: usize, target: f32, inverse: f32, clip: f32, factor: f32): void {
   setConstant(0, load<f32>(parameters, 8));
   setConstant(1, load<f32>(parameters, 4));
   setConstant(6, 1);
-  beginKick(epsilon, load<f32>(parameters, 12), target, inverse, 0, 0);
-  beginLeap(epsilon, dt);
-  if (inverse == 0) {
-    leapt3(x, gradient, v, N);
-  } else {
+  setKick(load<f32>(parameters), load<f32>(parameters, 12), target, inverse, clip, factor);
+}
+
+/**
+ * What leaptLennardJones needs of a level and of dt, that of each lane. ε, target and inverse as in
+ * setKickedLevel.
+ */
+export function setLeaptLevel(parameters: usize, target: f32, inverse: f32, dt: v128): void {
+  setKickedLevel(parameters, target, inverse, 0, 0);
+  setLeap(load<f32>(parameters), dt);
+}
+
+/**
+ * A leapfrog of the force of the level last set by setLeaptLevel, v ← v − dt F, x ← x + dt v, where
+ * preparedLennardJones could be called, and can be after it.
+ */
+export function leaptLennardJones(
+  saturating: bool, x: usize, gradient: usize, v: usize, N: i32,
+): void {
+  beginLeap();
+  if (saturating) {
     setRecoil(x, N);
     leaptSaturating3(x, gradient, v, N);
+  } else {
+    leapt3(x, gradient, v, N);
   }
   endLeap(N);
 }
 
 /**
- * preparedLennardJones and the whole kick of an underdamped transition by its clipped force, but for
- * the mean of the kick (KICK_MEAN). `gradient`: N·n + N f32x4. ε is not 0; `target` and `inverse`: κ of the target and 1/R² of
- * PairPathLevels.saturation, 0 for none; `factor` is that of the half kick. Leaves the gradient clear.
+ * preparedLennardJones at the level last set by setKickedLevel, and the whole kick of an underdamped
+ * transition by its clipped force, but for the mean of the kick (KICK_MEAN). `gradient`: N·n + N + 1
+ * f32x4. Leaves the gradient clear.
  */
 export function kickedLennardJones(
-  parameters: usize, target: f32, inverse: f32, clip: f32, factor: f32,
-  x: usize, gradient: usize, v: usize, N: i32,
+  parameters: usize, saturating: bool, x: usize, gradient: usize, v: usize, N: i32,
 ): v128 {
-  const epsilon = load<f32>(parameters);
-  setConstant(0, load<f32>(parameters, 8));
-  setConstant(1, load<f32>(parameters, 4));
-  setConstant(6, 1);
-  beginKick(epsilon, load<f32>(parameters, 12), target, inverse, clip, factor);
-  const factors = gradient + <usize>N * 48;
-  if (inverse == 0) {
-    kicked3(x, gradient, factors, N);
-  } else {
+  // The first particle has none before it: a place for what kickRow makes of that.
+  const factors = gradient + <usize>N * 48 + 16;
+  beginKick();
+  if (saturating) {
     setRecoil(x, N);
     kickedSaturating3(x, gradient, factors, N);
+  } else {
+    kicked3(x, gradient, factors, N);
   }
-  return endKick(inverse != 0, epsilon, gradient, factors, v, N);
+  return endKick(saturating, load<f32>(parameters), gradient, factors, v, N);
 }
 
 // @ts-ignore: decorator

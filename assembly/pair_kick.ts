@@ -37,10 +37,10 @@ export const KICK_MEAN = memory.data(3 * 16, 16);
 }
 
 /**
- * Before the rows: ε not 0, κ of the level and of the target, 1/R² of the saturation (0: none), clip
- * (0: none) and the half kick's factor.
+ * For all kicks or leaps to come: ε not 0, κ of the level and of the target, 1/R² of the saturation
+ * (0: none), clip (0: none) and the half kick's factor.
  */
-export function beginKick(
+export function setKick(
   epsilon: f32, confinement: f32, target: f32, inverse: f32, clip: f32, factor: f32,
 ): void {
   const scale: f32 = -12 * epsilon;
@@ -53,18 +53,29 @@ export function beginKick(
   setConstant(5, 1);
   setConstant(6, base);
   setConstant(7, confinement - target);
+}
+
+/** After setKick, before the rows of a kick. */
+// @ts-ignore: decorator
+@inline export function beginKick(): void {
   const zero = f32x4.splat(0);
   v128.store(SUMS, zero, 32);
   v128.store(SUMS, zero, 48);
 }
 
-/** After beginKick (without clip or factor), before the rows of a leap of dt. */
-export function beginLeap(epsilon: f32, dt: v128): void {
+/** For all leaps of dt to come, after setKick (without clip or factor). */
+export function setLeap(epsilon: f32, dt: v128): void {
   v128.store(LEAP, f32x4.mul(f32x4.splat(12 * epsilon), dt));
   v128.store(LEAP, dt, 16);
+}
+
+/** After setLeap, before the rows of a leap. */
+// @ts-ignore: decorator
+@inline export function beginLeap(): void {
   const zero = f32x4.splat(0);
   v128.store(SUMS, zero);
   v128.store(SUMS, zero, 16);
+  v128.store(SUMS, zero, 32);
 }
 
 /** After the rows of a leap: CENTRE is that of the new positions. */
@@ -95,13 +106,18 @@ export function setRecoil(x: usize, N: i32): void {
   v128.store(RECOIL, f32x4.mul(share, sumZ), 32);
 }
 
-/** One particle at (x, y, z): its sums g and pair energies `own`; F/scale goes to `to`, its square to `norm`. */
+/**
+ * One particle at (x, y, z): its sums g and pair energies `own`; F/scale goes to `to`, its square to `norm`.
+ * The particle before it, whose square is 16 bytes before `norm`, gets its factor there: root and division
+ * wait for nothing by now, and keep no pair waiting.
+ */
 // @ts-ignore: decorator
 @inline export function kickRow(
   saturating: bool, x: v128, y: v128, z: v128, gx: v128, gy: v128, gz: v128, own: v128,
   to: usize, norm: usize,
 ): void {
   endRow(false, saturating, x, y, z, gx, gy, gz, own, to, norm, 0);
+  v128.store(norm - 16, factorOf(v128.load(norm - 16)));
 }
 
 /** A leapfrog's v ← v − dt F, position ← position + dt v for one particle at (x, y, z); clears `to`. */
@@ -176,15 +192,14 @@ export function setRecoil(x: usize, N: i32): void {
 
 /**
  * After the rows: v ← v + D, the gradient cleared; returns U of the level. `factors`: N f32x4, what kickRow
- * left. Roots and divisions first: one that is waited for keeps later particles from starting.
+ * left.
  */
 export function endKick(
   saturating: bool, epsilon: f32, gradient: usize, factors: usize, v: usize, N: i32,
 ): v128 {
   const zero = f32x4.splat(0);
-  for (let at = factors, end = factors + (<usize>N << 4); at < end; at += 16) {
-    v128.store(at, factorOf(v128.load(at)));
-  }
+  const last = factors + (<usize>(N - 1) << 4);
+  v128.store(last, factorOf(v128.load(last)));
   // A sum for each axis: one alone would wait for itself at every step.
   let productsX = zero, productsY = zero, productsZ = zero;
   let squaresX = zero, squaresY = zero, squaresZ = zero;

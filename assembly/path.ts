@@ -9,7 +9,7 @@ import {
 import {
   centre, clippedEnergy, clipForce, levelEnergy, Levels, rowOf,
 } from "./level_energy";
-import { kickedLennardJones } from "./pair_energies";
+import { kickedLennardJones, setKickedLevel } from "./pair_energies";
 import { KICK_MEAN, kickProducts, kickSquares } from "./pair_kick";
 import { kick, moveAlong, SQUARES } from "./underdamped";
 import {
@@ -86,10 +86,18 @@ function move(
   else moveAlong(2, 1, x, v, noise, row, mean, before, after, N);
 }
 
+/** Before kickAt, for all blocks. */
+function prepareKicks(levels: Levels, level: i32, factor: f32): void {
+  const row = rowOf(levels, level);
+  if (!isKicked(levels, row)) return;
+  const target = load<f32>(levels.rows, 16);
+  setKickedLevel(row, target, load<f32>(levels.rows, 20), load<f32>(row, 28), factor);
+}
+
 /**
  * The kick of an underdamped transition by twice `factor` times the level's clipped gradient, at an x
  * that `move` went to. Returns U_k; PRODUCTS ← Σ d·v of the v before, SQUARES ← Σ d², d the half kick.
- * `gradient` is clear, and left so, where `isKicked`.
+ * `gradient` is clear, and left so, where `isKicked`; prepareKicks was called.
  */
 // @ts-ignore: decorator
 @inline function kickAt(
@@ -103,10 +111,7 @@ function move(
     v128.store(PRODUCTS, kick(v, gradient, N, levels.dimension, factor));
     return energy;
   }
-  const energy = kickedLennardJones(
-    row, load<f32>(levels.rows, 16), load<f32>(levels.rows, 20), load<f32>(row, 28), factor,
-    x, gradient, v, N,
-  );
+  const energy = kickedLennardJones(row, load<f32>(levels.rows, 20) != 0, x, gradient, v, N);
   const mean = meanOf(job, block);
   v128.store(mean, v128.load(KICK_MEAN));
   v128.store(mean, v128.load(KICK_MEAN, 16), 16);
@@ -209,6 +214,7 @@ export function pathAdvance(address: usize, level: i32, last: i32): void {
   const late: f32 = last < 0 ? 0 : 0.5 * load<f32>(rowOf(levels, last), 16);
   const gradient = job.scratch;
   clear(gradient, levels);
+  prepareKicks(levels, level, -0.5 * dt);
   let x = job.x;
   let v = job.v;
   for (let block = 0; block < job.blocks; block++) {
@@ -336,6 +342,7 @@ export function pathRetreat(address: usize, level: i32): void {
   const dt = load<f32>(row, 16);
   const gradient = job.scratch;
   clear(gradient, levels);
+  prepareKicks(levels, level, 0.5 * dt);
   let x = job.x;
   let v = job.v;
   for (let block = 0; block < job.blocks; block++) {
@@ -390,9 +397,18 @@ export function pathResample(address: usize, ancestors: usize, count: i32): void
 function copyLane(base: usize, to: i32, from: i32, size: i32): void {
   let source = laneOf(base, from, size);
   let target = laneOf(base, to, size);
-  for (const end = target + (<usize>size << 4); target < end; target += 16, source += 16) {
-    store<f32>(target, load<f32>(source));
+  // Four at a time: what is not in the first cache is asked for together.
+  for (; size >= 4; size -= 4, target += 64, source += 64) {
+    const a = load<f32>(source);
+    const b = load<f32>(source, 16);
+    const c = load<f32>(source, 32);
+    const d = load<f32>(source, 48);
+    store<f32>(target, a);
+    store<f32>(target, b, 16);
+    store<f32>(target, c, 32);
+    store<f32>(target, d, 48);
   }
+  for (; size > 0; size--, target += 16, source += 16) store<f32>(target, load<f32>(source));
 }
 
 /** U_k(x′) − log|J| of the flow of `level` with another table; x is left alone. */

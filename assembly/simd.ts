@@ -32,8 +32,7 @@
 /** The four lanes of v added to four f64 at `out`. */
 // @ts-ignore: decorator
 @inline export function accumulate(out: usize, v: v128): void {
-  store<f64>(out, load<f64>(out) + <f64>f32x4.extract_lane(v, 0));
-  store<f64>(out, load<f64>(out, 8) + <f64>f32x4.extract_lane(v, 1), 8);
-  store<f64>(out, load<f64>(out, 16) + <f64>f32x4.extract_lane(v, 2), 16);
-  store<f64>(out, load<f64>(out, 24) + <f64>f32x4.extract_lane(v, 3), 24);
+  const upper = v128.shuffle<i64>(v, v, 1, 1);
+  v128.store(out, f64x2.add(v128.load(out), f64x2.promote_low_f32x4(v)));
+  v128.store(out, f64x2.add(v128.load(out, 16), f64x2.promote_low_f32x4(upper)), 16);
 }

@@ -98,11 +98,12 @@ export class ExactParts {
     const { levels } = this.path;
     if (levels.kind === "mixture") return this.priorLogDensity(positions, count);
     const { particles, dimension } = this.system;
-    return this.#each(
-      positions,
-      count,
-      (x) => logGaussianPrior(x, 0, particles, dimension, levels.priorVariance),
-    );
+    const out = new Float64Array(count);
+    for (let s = 0; s < count; s++) {
+      const at = s * this.size;
+      out[s] = logGaussianPrior(positions, at, particles, dimension, levels.priorVariance);
+    }
+    return out;
   }
 
   targetEnergies(positions: Float64Array | Float32Array, count: number): Float64Array {

@@ -7,7 +7,7 @@ import type { RandomStream } from "../math/random.ts";
 
 /** log density of the N·n numbers at `offset`; translation does not matter. */
 export function logBroadDensity(
-  positions: Float64Array,
+  positions: Float64Array | Float32Array,
   offset: number,
   particles: number,
   dimension: 2 | 3,
@@ -51,7 +51,7 @@ export function drawBroad(random: RandomStream, scale: number, out: Float64Array
 }
 
 function coordinateMean(
-  positions: Float64Array,
+  positions: Float64Array | Float32Array,
   offset: number,
   particles: number,
   n: number,

@@ -4,7 +4,7 @@ import { logBroadDensity } from "../mint/broad.ts";
 
 /** log q in the anchored measure; translation does not matter. */
 export function logGaussianPrior(
-  positions: Float64Array,
+  positions: Float64Array | Float32Array,
   offset: number,
   particles: number,
   dimension: 2 | 3,
