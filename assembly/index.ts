@@ -21,7 +21,7 @@ export { julepGradient, julepScratchBytes, julepTapeBytes, julepTrajectories } f
 export { clipForces, levelEnergies } from "./level_energy";
 export { pairFlowBatch } from "./pair_flow";
 export { hmcChains } from "./hmc";
-export { populationWeights } from "./population_weights";
+export { populationAncestors, populationWeights } from "./population_weights";
 export { lennardJonesTargets } from "./target_energy";
 export {
   pathAdvance, pathComplete, pathMove, pathPrior, pathResample, pathRetreat, pathScratchBytes, pathTryFlow,

@@ -1,5 +1,6 @@
-// Weights of a population after a level, in float64: what src/backends/smc.ts computes from log-weights,
-// which is the oracle. A log-weight that is not a number, or +∞, weighs nothing.
+// Weights of a population after a level, and who descends from whom where it is resampled, in float64:
+// what src/backends/smc.ts computes from log-weights, which is the oracle. A log-weight that is not a
+// number, or +∞, weighs nothing.
 
 // 0 log2 e, 1 1.5·2^52, 2 log 2 (high part), 3 log 2 (low part), 4..13 (e^r − 1 − r)/r² from the highest
 // power down (minimax on |r| ≤ ½ log 2, relative error 4e-18), 14 one, 15 below it e^x counts as zero.
@@ -85,4 +86,43 @@ export function populationWeights(
   store<f64>(out, sumOf(squares), 16);
   store<f64>(out, sumOf(added), 24);
   store<f64>(out, sumOf(addedSquares), 32);
+}
+
+/**
+ * systematicAncestors of src/backends/smc.ts, bit for bit. ancestors: i32[count]; scratch: i32[2·count + 2].
+ */
+export function populationAncestors(
+  weights: usize, count: i32, offset: f64, ancestors: usize, scratch: usize,
+): void {
+  const end = weights + (<usize>count << 3);
+  let total: f64 = 0;
+  let last = weights;
+  for (let at = weights; at < end; at += 8) {
+    const w = load<f64>(at);
+    total += w;
+    if (w > 0) last = at;
+  }
+  // Places whose samples have no copy, and the further copies of others.
+  const empty = scratch;
+  const further = scratch + (<usize>(count + 1) << 2);
+  let empties = empty, furthers = further;
+  let cumulative: f64 = 0;
+  let taken = 0;
+  const n = <f64>count;
+  for (let i = 0; i < count; i++, weights += 8) {
+    cumulative += load<f64>(weights);
+    let upTo = count;
+    if (weights < last) upTo = min(<i32>Math.floor(cumulative / total * n - offset) + 1, count);
+    const copies = upTo - taken;
+    taken = upTo;
+    store<i32>(ancestors + (<usize>i << 2), i);
+    store<i32>(empties, i);
+    empties += <usize>(copies == 0) << 2;
+    store<i32>(furthers, i);
+    furthers += <usize>(copies > 1) << 2;
+    for (let copy = 2; copy < copies; copy++, furthers += 4) store<i32>(furthers, i);
+  }
+  for (let from = further; from < furthers; from += 4, scratch += 4) {
+    store<i32>(ancestors + (<usize>load<i32>(scratch) << 2), load<i32>(from));
+  }
 }

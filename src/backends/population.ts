@@ -20,6 +20,8 @@ export interface LevelWeights {
   readonly weights: Float64Array;
   /** Weighted standard deviation of what the level added to the log-weights. */
   readonly spread: number;
+  /** systematicAncestors of the weights (smc.ts), where the population is faster at it. */
+  readonly ancestors?: (offset: number) => Int32Array;
 }
 
 /** Samples first … first + count − 1 of a stream, moving together. */

@@ -196,7 +196,7 @@ export class IslandRecord {
     if (now.ess === 0) {
       throw new RangeError(`island ${island}: no sample has any weight at level ${level}`);
     }
-    const chosen = systematicAncestors(now.weights, offset);
+    const chosen = now.ancestors?.(offset) ?? systematicAncestors(now.weights, offset);
     // A loop, not Int32Array.from with a function: that took a tenth of a small system's island.
     const before = this.#ancestors.slice();
     for (let s = 0; s < chosen.length; s++) this.#ancestors[s] = before[chosen[s]];

@@ -1,6 +1,6 @@
 /** assembly/population_weights.ts against what src/backends/smc.ts makes of the same log-weights. */
 import assert from "node:assert/strict";
-import { levelWeights } from "../../src/backends/smc.ts";
+import { levelWeights, systematicAncestors } from "../../src/backends/smc.ts";
 import type { KernelInstance } from "../../src/backends/wasm/module.ts";
 import { RandomStream, Stream } from "../../src/math/random.ts";
 import { eachVariant } from "./variants.ts";
@@ -77,4 +77,33 @@ eachVariant("populationWeights: no weight at all", (kernels) => {
   const { sums, weights } = fast(kernels, nothing, new Float32Array(8), new Float64Array(8));
   assert.deepEqual([...weights], Array(8).fill(0));
   assert.deepEqual(sums.slice(1), [0, 0, 0, 0]);
+});
+
+function fastAncestors({ exports, memory }: KernelInstance, weights: Float64Array, offset: number) {
+  const n = weights.length;
+  const mark = memory.mark();
+  const [w, out, scratch] = [8 * n, 4 * n, 8 * n + 8].map((bytes) => memory.alloc(bytes));
+  memory.f64(w, n).set(weights);
+  exports.populationAncestors(w, n, offset, out, scratch);
+  const ancestors = memory.i32(out, n).slice();
+  memory.release(mark);
+  return ancestors;
+}
+
+eachVariant("populationAncestors: those of smc.ts", (kernels) => {
+  const random = new RandomStream(4, Stream.test, 0);
+  for (const n of [8, 1000]) {
+    for (const spread of [0, 0.5, 3, 30]) {
+      const weights = Float64Array.from({ length: n }, () => Math.exp(spread * random.normal()));
+      weights.set([0, 0], 3);
+      weights.set([0], n - 1);
+      for (const offset of [0, random.uniform(), 1 - 2 ** -53]) {
+        const got = fastAncestors(kernels, weights, offset);
+        assert.deepEqual(got, systematicAncestors(weights, offset));
+      }
+    }
+  }
+  const one = new Float64Array(8);
+  one[2] = 1;
+  assert.deepEqual(fastAncestors(kernels, one, 0.5), new Int32Array(8).fill(2));
 });

@@ -335,6 +335,13 @@ export interface KernelExports {
     count: number,
     out: number,
   ): void;
+  populationAncestors(
+    weights: number,
+    count: number,
+    offset: number,
+    ancestors: number,
+    scratch: number,
+  ): void;
 
   // path.ts: `job` is the address of a PathJob.
   pathScratchBytes(particles: number, dimension: number): number;

@@ -371,7 +371,19 @@ class WasmPopulation implements Population {
       ess: squares > 0 ? sum * sum / (this.count * squares) : 0,
       weights: memory.f64(this.#weights, this.count),
       spread: Math.sqrt(Math.max(0, addedSquares / sum - mean * mean)),
+      ancestors: (offset) => this.#ancestors(offset),
     };
+  }
+
+  #ancestors(offset: number): Int32Array {
+    const { exports, memory } = this.#kernels;
+    const mark = memory.mark();
+    const ancestors = memory.alloc(4 * this.count);
+    const scratch = memory.alloc(8 * (this.count + 1));
+    exports.populationAncestors(this.#weights, this.count, offset, ancestors, scratch);
+    const out = memory.i32(ancestors, this.count).slice();
+    memory.release(mark);
+    return out;
   }
 
   resample(ancestors: Int32Array): void {
