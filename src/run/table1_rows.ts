@@ -73,7 +73,7 @@ const networks = (method: MethodName) => ["julep", "pis", "dds"].includes(method
 
 /**
  * What one row of a system is worth. Sizes are such that on two cores --quick takes six or seven minutes,
- * and all in full about 75: paths of a network cost 2 (dw4), 16 (lj13) and 300 (lj55) ms of one core,
+ * and all in full about 60: paths of a network cost 2 (dw4), 16 (lj13) and 300 (lj55) ms of one core,
  * those of the comparators' smaller networks a third, those without a network hundredths; but 35 ms one
  * of lj55 backward from the reference, where every flow is inverted, as those of Julep's steps are.
  */
