@@ -23,11 +23,12 @@ const cluster = (particles: number): LennardJonesConfig => ({
   softCore: { kind: "beutler", alpha: 0.5 },
 });
 
+/** Particles, population and path: as many levels as the methods have by default. */
 const shapes: [number, number, ClusterPathOptions][] = [
   [13, 1000, { kernel: "underdamped", levels: 100 }],
-  [13, 1000, { kernel: "adjusted", levels: 20, leapfrogs: 4 }],
+  [13, 400, { kernel: "adjusted", levels: 200, leapfrogs: 4 }],
   [55, 100, { kernel: "underdamped", levels: 400 }],
-  [55, 200, { kernel: "adjusted", levels: 20, leapfrogs: 4 }],
+  [55, 40, { kernel: "adjusted", levels: 400, leapfrogs: 4 }],
 ];
 
 export async function run(report: BenchReport): Promise<void> {
@@ -54,7 +55,7 @@ export async function run(report: BenchReport): Promise<void> {
     for (let a = 0; a < positions.length; a++) positions[a] = random.normal();
     memory.f32(parameters, 3).set([2, 1, 0.5]);
     const calls = Math.round(gradients / (blocks * LANES));
-    const { rates } = report.compare(`N=${particles} ${options.kernel}`, {
+    const { rates } = report.compare(`N=${particles} ${options.kernel}, ${options.levels} levels`, {
       "SMC": await island(path),
       "raw kernel": () => {
         for (let call = 0; call < calls; call++) {
