@@ -336,7 +336,7 @@ export function leaptLennardJones(
 ): void {
   beginLeap();
   if (saturating) {
-    setRecoil(x, N);
+    setRecoil(x, N, 0);
     leaptSaturating3(x, gradient, v, N);
   } else {
     leapt3(x, gradient, v, N);
@@ -356,7 +356,7 @@ export function kickedLennardJones(
   const factors = gradient + <usize>N * 48 + 16;
   beginKick();
   if (saturating) {
-    setRecoil(x, N);
+    setRecoil(x, N, factors);
     kickedSaturating3(x, gradient, factors, N);
   } else {
     kicked3(x, gradient, factors, N);

@@ -84,8 +84,8 @@ export function endLeap(N: i32): void {
   for (let k: usize = 0; k < 48; k += 16) v128.store(CENTRE + k, f32x4.mul(share, v128.load(SUMS + k)));
 }
 
-/** Before the rows where the confinement saturates. */
-export function setRecoil(x: usize, N: i32): void {
+/** Before the rows where the confinement saturates. `keep`, unless 0: N f32x4, every particle's 1/(1 + u). */
+export function setRecoil(x: usize, N: i32, keep: usize): void {
   const zero = f32x4.splat(0);
   const one = constant(5);
   let sumX = zero, sumY = zero, sumZ = zero;
@@ -95,6 +95,10 @@ export function setRecoil(x: usize, N: i32): void {
     const dz = f32x4.sub(v128.load(x, 32), v128.load(CENTRE, 32));
     const squared = fma(dx, dx, fma(dy, dy, f32x4.mul(dz, dz)));
     const left = f32x4.div(one, fma(squared, constant(4), one));
+    if (keep) {
+      v128.store(keep, left);
+      keep += 16;
+    }
     const lost = fma(left, left, f32x4.neg(one));
     sumX = fma(lost, dx, sumX);
     sumY = fma(lost, dy, sumY);
@@ -142,7 +146,8 @@ export function setRecoil(x: usize, N: i32): void {
   let spring = constant(0);
   if (saturating) {
     // ½ (κ + κ′/(1 + u)) r², u = r²/R²; its gradient (κ + κ′/(1 + u)²) r.
-    const left = f32x4.div(one, fma(confined, constant(4), one));
+    // A kick finds what setRecoil kept where the square will go.
+    const left = leaping ? f32x4.div(one, fma(confined, constant(4), one)) : v128.load(out);
     spring = fma(constant(3), f32x4.mul(left, left), spring);
     confined = f32x4.mul(confined, fma(constant(7), left, constant(6)));
     gx = f32x4.add(gx, v128.load(RECOIL));

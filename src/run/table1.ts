@@ -201,6 +201,9 @@ async function runRow(
     : files.reference(folder(out, preset, "mcmc"));
   const machine = { workers, backend, signal, progress };
   const frames = reference && await exists(reference) ? await Deno.readFile(reference) : undefined;
+  if (reference && !frames) {
+    progress?.note(`table1: no ${reference}: nothing from the reference without row mcmc`);
+  }
   const evaluation = {
     samples,
     seeds: SEEDS,

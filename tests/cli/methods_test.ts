@@ -135,6 +135,13 @@ Deno.test("table1: the chains' states are the reference; a finished row is not r
     assert.ok(ais.essFromReference > 0, "backward from the chains' states");
     assert.equal(ais.energyEvaluationsPerSample, 1001);
 
+    const alone = await mintjulep(
+      ...["table1", "--out", join(dir, "alone"), "--quick", "--samples", "8", "--preset", "dw4"],
+      ...["--row", "ais"],
+    );
+    assert.equal(alone.code, 0, alone.stderr);
+    assert.match(alone.stderr, /reference\.npy: nothing from the reference without row mcmc/);
+
     const file = join(dir, "dw4", "ais", "evaluation.json");
     const before = (await Deno.stat(file)).mtime!.getTime();
     assert.equal(await succeeded(...args, "--row", "mcmc", "--row", "ais"), first);
