@@ -102,7 +102,8 @@ export function populationAncestors(
     total += w;
     if (w > 0) last = at;
   }
-  // Places whose samples have no copy, and the further copies of others.
+  // Places whose samples have no copy, and the further copies of others. Both lists are written to before
+  // it is known whether they grow (hence one place more): a branch would often be guessed wrong.
   const empty = scratch;
   const further = scratch + (<usize>(count + 1) << 2);
   let empties = empty, furthers = further;

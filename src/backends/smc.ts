@@ -77,24 +77,22 @@ export function systematicAncestors(weights: Float64Array, offset: number): Int3
   let last = n - 1;
   while (last >= 0 && !(weights[last] > 0)) last--;
   const ancestors = new Int32Array(n);
-  // Places whose samples have no copy, and the further copies of others, both in rising order; one more
-  // place for what is written before it is known to be wanted: no branch of the loop has to be guessed.
-  const empty = new Int32Array(n + 1);
-  const further = new Int32Array(n + 1);
+  // Places whose samples have no copy, and the further copies of others, both in rising order.
+  const empty = new Int32Array(n);
+  const further = new Int32Array(n);
   let [empties, furthers, cumulative, taken] = [0, 0, 0, 0];
   for (let i = 0; i < n; i++) {
-    cumulative += weights[i];
-    // As many as there are k < n with (k + offset)/n at most the cumulative weight.
-    let upTo = Math.floor(cumulative / total * n - offset) + 1 | 0;
-    if (i >= last || upTo > n) upTo = n;
-    const copies = upTo - taken | 0;
-    taken = upTo;
+    let upTo = n;
+    if (i < last) {
+      cumulative += weights[i];
+      // As many as there are k < n with (k + offset)/n at most the cumulative weight.
+      upTo = Math.floor(cumulative / total * n - offset) + 1;
+      if (upTo > n) upTo = n;
+    }
     ancestors[i] = i;
-    empty[empties] = i;
-    empties += (copies - 1) >>> 31; // 1 where there is none
-    further[furthers] = i;
-    furthers += (1 - copies) >>> 31; // 1 where there are two or more
-    for (let copy = 2; copy < copies; copy++) further[furthers++] = i;
+    if (upTo === taken) empty[empties++] = i;
+    for (taken++; taken < upTo; taken++) further[furthers++] = i;
+    taken = upTo;
   }
   for (let k = 0; k < empties; k++) ancestors[empty[k]] = further[k];
   return ancestors;
