@@ -6,7 +6,7 @@
 // gains from them agree, so that weights are exact for the target that float64 puts at the end.
 import { fma, fnma, LANES } from "./simd";
 import { exp4, log4 } from "./math";
-import { normals, words } from "./threefry";
+import { normals, thriftyNormals, words } from "./threefry";
 import { clipForce, isPrepared, levelEnergy, Levels, rowOf } from "./level_energy";
 import { leaptLennardJones, preparedLennardJones, setCentre, setLeaptLevel } from "./pair_energies";
 
@@ -44,20 +44,35 @@ export const RESULTS = memory.data(3 * 16, 16);
 
 /**
  * The first half kick and drift, v ← v − v̄ − half·∂U/∂x, y ← x + dt v; returns |v − v̄|². Like `leap`, it
- * clears the gradient to come and sets the centre of mass: see preparedLennardJones. n is a literal.
+ * clears the gradient to come and sets the centre of mass: see preparedLennardJones. n is a literal. `last`,
+ * unless 0: the last particle's v is yet to be made, the sum of the others' times that (LevelNoise.centred in
+ * src/backends/reference/hmc.ts).
  */
 // @ts-ignore: decorator
 @inline function firstLeap(
-  n: i32, N: i32, x: usize, known: usize, half: v128, dt: v128, v: usize, y: usize, gradient: usize,
+  n: i32, N: i32, last: f32, x: usize, known: usize, half: v128, dt: v128, v: usize, y: usize,
+  gradient: usize,
 ): v128 {
   const stride: usize = n == 3 ? 48 : 32;
   const end = v + <usize>N * stride;
   const zero = f32x4.splat(0);
   let sumX = zero, sumY = zero, sumZ = zero;
-  for (let at = v; at < end; at += stride) {
+  const drawn = last == 0 ? end : end - stride;
+  for (let at = v; at < drawn; at += stride) {
     sumX = f32x4.add(sumX, v128.load(at));
     sumY = f32x4.add(sumY, v128.load(at, 16));
     if (n == 3) sumZ = f32x4.add(sumZ, v128.load(at, 32));
+  }
+  if (last != 0) {
+    const by = f32x4.splat(last);
+    v128.store(drawn, f32x4.mul(by, sumX));
+    sumX = fma(by, sumX, sumX);
+    v128.store(drawn, f32x4.mul(by, sumY), 16);
+    sumY = fma(by, sumY, sumY);
+    if (n == 3) {
+      v128.store(drawn, f32x4.mul(by, sumZ), 32);
+      sumZ = fma(by, sumZ, sumZ);
+    }
   }
   const share = f32x4.splat(<f32>(-1.0 / <f64>N));
   const meanX = f32x4.mul(share, sumX);
@@ -156,55 +171,69 @@ export const RESULTS = memory.data(3 * 16, 16);
   setCentre(sumX, sumY, sumZ, N);
 }
 
-/** U_k at a point that `firstLeap` or `leap` went to, and its clipped gradient. */
+/** U_k at a point that `firstLeap` or `leap` went to, and its gradient, clipped. */
 // @ts-ignore: decorator
-@inline function energyAfterLeap(levels: Levels, level: i32, y: usize, gradient: usize): v128 {
+@inline function energyAfterLeap(
+  levels: Levels, level: i32, y: usize, gradient: usize, clip: f32,
+): v128 {
   const N = levels.particles;
   const row = rowOf(levels, level);
   const energy = isPrepared(levels)
     ? preparedLennardJones(row, y, gradient, N)
     : levelEnergy(levels, level, y, gradient);
-  clipForce(gradient, N, levels.dimension, load<f32>(row, 28));
+  clipForce(gradient, N, levels.dimension, clip);
   return energy;
 }
 
+/** What the sum of the other particles' normals is to be multiplied by: see `firstLeap`. */
+// @ts-ignore: decorator
+@inline export function lastOfCentred(N: i32): f32 { return <f32>(1 / (Math.sqrt(<f64>N) - 1)); }
+
 /**
- * One transition of a block for exp(−U_k): fresh velocities, `leapfrogs` steps of dt (jittered by up to
- * the fraction `jitter`), forces clipped; x moves where it is accepted. `counter`: first of the level.
+ * One transition of a block for exp(−U_k): fresh velocities, by thriftyNormals where `thrifty`, `leapfrogs`
+ * steps of dt (jittered by up to the fraction `jitter`), forces clipped; x moves where it is accepted.
+ * `counter`: first of the level.
  */
 export function hmcTransition(
-  levels: Levels, level: i32, x: usize, dt: v128, jitter: f32, leapfrogs: i32,
+  levels: Levels, level: i32, x: usize, dt: v128, thrifty: bool, jitter: f32, leapfrogs: i32,
   key0: u32, key1: u32, sample: v128, counter: u32, scratch: usize,
 ): void {
   const N = levels.particles;
   const n = levels.dimension;
   const known = hmcGradient(scratch, N * n);
   const energy = levelEnergy(levels, level, x, known);
-  clipForce(known, N, n, load<f32>(rowOf(levels, level), 28));
+  const clip = load<f32>(rowOf(levels, level), 28);
+  clipForce(known, N, n, clip);
   transition(
-    false, levels, level, x, energy, dt, jitter, leapfrogs, key0, key1, sample, counter, scratch,
+    false, levels, level, x, energy, clip, dt, thrifty, jitter, leapfrogs, key0, key1, sample, counter,
+    scratch,
   );
 }
 
-/** hmcTransition from an x whose energy and gradient (at hmcGradient) are known; leaves those of the new x. */
+/**
+ * hmcTransition, thrifty and by the force as it is, not clipped, from an x whose energy and gradient (at
+ * hmcGradient) are known; leaves those of the new x.
+ */
 export function hmcFrom(
   levels: Levels, level: i32, x: usize, energy: v128, dt: v128, leapfrogs: i32,
   key0: u32, key1: u32, sample: v128, counter: u32, scratch: usize,
 ): void {
-  transition(true, levels, level, x, energy, dt, 0, leapfrogs, key0, key1, sample, counter, scratch);
+  transition(
+    true, levels, level, x, energy, 0, dt, true, 0, leapfrogs, key0, key1, sample, counter, scratch,
+  );
 }
 
 /** Whether a leapfrog is one pass with its forces: levels of pair paths with pairs, unclipped. */
 // @ts-ignore: decorator
-@inline function isLeapt(levels: Levels, row: usize): bool {
-  return levels.kind == 0 && load<f32>(row) != 0 && load<f32>(row, 28) == 0;
+@inline function isLeapt(levels: Levels, row: usize, clip: f32): bool {
+  return levels.kind == 0 && load<f32>(row) != 0 && clip == 0;
 }
 
 /** `keep`, a literal: whether the gradient at the new x is wanted. */
 // @ts-ignore: decorator
 @inline function transition(
-  keep: bool, levels: Levels, level: i32, x: usize, before: v128, dt: v128, jitter: f32, leapfrogs: i32,
-  key0: u32, key1: u32, sample: v128, counter: u32, scratch: usize,
+  keep: bool, levels: Levels, level: i32, x: usize, before: v128, clip: f32, dt: v128, thrifty: bool,
+  jitter: f32, leapfrogs: i32, key0: u32, key1: u32, sample: v128, counter: u32, scratch: usize,
 ): void {
   const N = levels.particles;
   const n = levels.dimension;
@@ -214,7 +243,8 @@ export function hmcFrom(
   const y = vEnd;
   const gradient = y + size;
   const known = gradient + size;
-  normals(v, N * n, key0, key1, sample, counter);
+  if (thrifty) thriftyNormals(v, (N - 1) * n, key0, key1, sample, counter);
+  else normals(v, N * n, key0, key1, sample, counter);
   words(WORDS, 1, key0, key1, sample, counter + countersPerLevel(N * n) - 1);
   if (jitter != 0) {
     const u = uniformOf(v128.load(WORDS, 16));
@@ -222,11 +252,12 @@ export function hmcFrom(
     dt = f32x4.mul(dt, fma(f32x4.splat(jitter), swing, constant(2)));
   }
   const half = f32x4.mul(dt, constant(0));
+  const last: f32 = thrifty ? lastOfCentred(N) : 0;
   const start = n == 3
-    ? firstLeap(3, N, x, known, half, dt, v, y, gradient)
-    : firstLeap(2, N, x, known, half, dt, v, y, gradient);
+    ? firstLeap(3, N, last, x, known, half, dt, v, y, gradient)
+    : firstLeap(2, N, last, x, known, half, dt, v, y, gradient);
   const row = rowOf(levels, level);
-  if (isLeapt(levels, row)) {
+  if (isLeapt(levels, row, clip)) {
     const target = load<f32>(levels.rows, 16);
     const inverse = load<f32>(levels.rows, 20);
     setLeaptLevel(row, target, inverse, dt);
@@ -235,12 +266,12 @@ export function hmcFrom(
     }
   } else {
     for (let step = 1; step < leapfrogs; step++) {
-      energyAfterLeap(levels, level, y, gradient);
+      energyAfterLeap(levels, level, y, gradient, clip);
       if (n == 3) leap(3, N, dt, v, y, gradient);
       else leap(2, N, dt, v, y, gradient);
     }
   }
-  const after = energyAfterLeap(levels, level, y, gradient);
+  const after = energyAfterLeap(levels, level, y, gradient, clip);
   const end = n == 3
     ? lastSquares(3, N, half, v, gradient)
     : lastSquares(2, N, half, v, gradient);
@@ -273,7 +304,7 @@ export function hmcChains(
   for (let b = 0; b < blocks; b++) {
     const sample = i32x4.add(i32x4.splat(first + b * LANES), i32x4(0, 1, 2, 3));
     hmcTransition(
-      levels, level, x, v128.load(stepSizes), jitter, leapfrogs, key0, key1, sample,
+      levels, level, x, v128.load(stepSizes), false, jitter, leapfrogs, key0, key1, sample,
       step * countersPerLevel(size), scratch,
     );
     v128.store(acceptance, v128.load(RESULTS, 32));

@@ -2,7 +2,7 @@
 // src/backends/wasm/memory.ts): it allocates from heapBase() upwards and passes byte addresses.
 export function heapBase(): usize { return __heap_base; }
 export { mathAtan2, mathExp, mathI0e, mathI1e, mathLog, mathSincos, mathTanh } from "./math";
-export { normalsAt, wordsAt } from "./threefry";
+export { normalsAt, thriftyNormalsAt, wordsAt } from "./threefry";
 export {
   exponentialAdjoint, exponentialDisplacement, exponentialScratchBytes,
 } from "./matrix_exponential";

@@ -123,19 +123,23 @@ export const GRADIENT_MEAN = memory.data(3 * 16, 16);
   levels: Levels, level: i32, x: usize, gradient: usize,
 ): v128 {
   const energy = levelEnergy(levels, level, x, gradient);
-  clipAndMean(gradient, levels.particles, levels.dimension, load<f32>(rowOf(levels, level), 28));
+  const clip = load<f32>(rowOf(levels, level), 28);
+  clipAndMean(gradient, gradient, levels.particles, levels.dimension, clip);
   return energy;
 }
 
-/** F_i → F_i/√(1 + |F_i|²/c²), their mean to GRADIENT_MEAN; c = 0 leaves the force alone, and 0 there. */
-function clipAndMean(force: usize, N: i32, n: i32, clip: f32): void {
+/**
+ * F_i/√(1 + |F_i|²/c²) of the forces at `force` to `to`, their mean to GRADIENT_MEAN. c = 0 writes nothing to
+ * `to`, and 0 there: the force has no mean.
+ */
+export function clipAndMean(force: usize, to: usize, N: i32, n: i32, clip: f32): void {
   const zero = f32x4.splat(0);
   let sumX = zero, sumY = zero, sumZ = zero;
   if (clip != 0) {
     const inverse = f32x4.splat(1 / (clip * clip));
     const one = f32x4.splat(1);
     const stride = <usize>n << 4;
-    for (const end = force + <usize>N * stride; force < end; force += stride) {
+    for (const end = force + <usize>N * stride; force < end; force += stride, to += stride) {
       let x = v128.load(force);
       let y = v128.load(force, 16);
       let z = n == 3 ? v128.load(force, 32) : zero;
@@ -147,9 +151,9 @@ function clipAndMean(force: usize, N: i32, n: i32, clip: f32): void {
       sumX = f32x4.add(sumX, x);
       sumY = f32x4.add(sumY, y);
       sumZ = f32x4.add(sumZ, z);
-      v128.store(force, x);
-      v128.store(force, y, 16);
-      if (n == 3) v128.store(force, z, 32);
+      v128.store(to, x);
+      v128.store(to, y, 16);
+      if (n == 3) v128.store(to, z, 32);
     }
   }
   const share = f32x4.splat(<f32>(1.0 / <f64>N));
@@ -161,7 +165,7 @@ function clipAndMean(force: usize, N: i32, n: i32, clip: f32): void {
 /** F_i → F_i/√(1 + |F_i|²/c²), then zero mean; c = 0 leaves the force alone. */
 export function clipForce(force: usize, N: i32, n: i32, clip: f32): void {
   if (clip == 0) return;
-  clipAndMean(force, N, n, clip);
+  clipAndMean(force, force, N, n, clip);
   const stride = <usize>n << 4;
   const x = v128.load(GRADIENT_MEAN);
   const y = v128.load(GRADIENT_MEAN, 16);

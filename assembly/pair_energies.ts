@@ -15,7 +15,7 @@ import { fma, fnma } from "./simd";
 
 // Constants of one call, splatted, read back with v128.load inside the loops (see simd.ts):
 // double well: 0 offset, 1 linear, 2 quadratic, 3 quartic, 4 2·quadratic, 5 4·quartic, 6 one;
-// Lennard-Jones: 0 soft core (α(1 − t)², a, or 1 − t), 1 c ("shifted") or s, 2 two·c, 3 ε, 4 −12 ε,
+// Lennard-Jones: 0 soft core (α(1 − t)², a, or 1 − t), 1 c ("shifted") or s, 2 two·c or s², 3 ε, 4 −12 ε,
 // 5 k, 6 one, 7 ½ k.
 const CONSTANTS = memory.data(8 * 16, 16);
 
@@ -78,17 +78,22 @@ function prepare(x: usize, gradient: usize, N: i32): void {
 
 // Beutler: q = 1/(r⁶ + core), u/ε = q (q − 2 s), u′/r = −12 ε (q − s)(q r²)²; s = 1 but on pair paths.
 // @ts-ignore: decorator
-@inline function beutlerQ(squared: v128, one: v128): v128 {
+@inline function beutlerQ(squared: v128): v128 {
+  const one = constant(6);
   return f32x4.div(one, fma(f32x4.mul(squared, squared), squared, constant(0)));
 }
+// Below s = q − constant(1), `less`. A kick sums (q − s)², which takes less than q (q − 2 s) and is as much
+// more as its row has been given s² less; where every pair is far away, the other has more digits.
 // @ts-ignore: decorator
-@inline function beutlerEnergy(q: v128, s: v128, sum: v128): v128 {
-  return fma(q, f32x4.sub(f32x4.sub(q, s), s), sum);
+@inline function beutlerEnergy(ending: i32, q: v128, less: v128, sum: v128): v128 {
+  if (ending >= LEAP) return sum;
+  if (ending != STORE) return fma(less, less, sum);
+  return fma(q, f32x4.sub(less, constant(1)), sum);
 }
 // @ts-ignore: decorator
-@inline function beutlerSlope(q: v128, s: v128, squared: v128): v128 {
+@inline function beutlerSlope(q: v128, less: v128, squared: v128): v128 {
   const qr2 = f32x4.mul(q, squared);
-  return f32x4.mul(f32x4.mul(qr2, qr2), f32x4.sub(q, s));
+  return f32x4.mul(f32x4.mul(qr2, qr2), less);
 }
 
 /**
@@ -105,6 +110,8 @@ function prepare(x: usize, gradient: usize, N: i32): void {
   const distance = gradient - x;
   const end = x + <usize>N * stride;
   let energy = f32x4.splat(0);
+  // Less the pairs of the row at hand.
+  let partners = -N;
   for (let at = x; at < end; at += stride) {
     const xi = v128.load(at);
     const yi = v128.load(at, 16);
@@ -115,32 +122,35 @@ function prepare(x: usize, gradient: usize, N: i32): void {
     let gz = n == 3 ? v128.load(gi, 32) : gx;
     let own = f32x4.splat(0);
     let to = at + stride;
+    if (ending == KICK || ending == KICK_SATURATING) {
+      own = f32x4.splat(<f32>(++partners) * load<f32>(CONSTANTS, 32));
+    }
     if (kind == BEUTLER) {
-      // Two pairs at a time: the second's division runs beside the first's arithmetic.
+      // Two pairs a turn; one after the other, they need no more registers than there are.
       for (const last = end - stride; to < last; to += 2 * stride) {
+        const gj = to + distance;
         const dx0 = f32x4.sub(xi, v128.load(to));
         const dy0 = f32x4.sub(yi, v128.load(to, 16));
         const dz0 = f32x4.sub(zi, v128.load(to, 32));
         const squared0 = fma(dz0, dz0, fma(dy0, dy0, f32x4.mul(dx0, dx0)));
-        const one = constant(6);
-        const s = constant(1);
-        const q0 = beutlerQ(squared0, one);
-        const dx1 = f32x4.sub(xi, v128.load(to, 48));
-        const dy1 = f32x4.sub(yi, v128.load(to, 64));
-        const dz1 = f32x4.sub(zi, v128.load(to, 80));
-        const squared1 = fma(dz1, dz1, fma(dy1, dy1, f32x4.mul(dx1, dx1)));
-        const q1 = beutlerQ(squared1, one);
-        const gj = to + distance;
-        if (ending < LEAP) own = beutlerEnergy(q0, s, own);
-        const slope0 = beutlerSlope(q0, s, squared0);
+        const q0 = beutlerQ(squared0);
+        const less0 = f32x4.sub(q0, constant(1));
+        own = beutlerEnergy(ending, q0, less0, own);
+        const slope0 = beutlerSlope(q0, less0, squared0);
         gx = fma(slope0, dx0, gx);
         gy = fma(slope0, dy0, gy);
         gz = fma(slope0, dz0, gz);
         v128.store(gj, fnma(slope0, dx0, v128.load(gj)));
         v128.store(gj, fnma(slope0, dy0, v128.load(gj, 16)), 16);
         v128.store(gj, fnma(slope0, dz0, v128.load(gj, 32)), 32);
-        if (ending < LEAP) own = beutlerEnergy(q1, s, own);
-        const slope1 = beutlerSlope(q1, s, squared1);
+        const dx1 = f32x4.sub(xi, v128.load(to, 48));
+        const dy1 = f32x4.sub(yi, v128.load(to, 64));
+        const dz1 = f32x4.sub(zi, v128.load(to, 80));
+        const squared1 = fma(dz1, dz1, fma(dy1, dy1, f32x4.mul(dx1, dx1)));
+        const q1 = beutlerQ(squared1);
+        const less1 = f32x4.sub(q1, constant(1));
+        own = beutlerEnergy(ending, q1, less1, own);
+        const slope1 = beutlerSlope(q1, less1, squared1);
         gx = fma(slope1, dx1, gx);
         gy = fma(slope1, dy1, gy);
         gz = fma(slope1, dz1, gz);
@@ -174,11 +184,10 @@ function prepare(x: usize, gradient: usize, N: i32): void {
           r,
         );
       } else {
-        const one = constant(6);
-        const q = beutlerQ(squared, one);
-        const s = constant(1);
-        if (ending < LEAP) own = beutlerEnergy(q, s, own);
-        slope = beutlerSlope(q, s, squared);
+        const q = beutlerQ(squared);
+        const less = f32x4.sub(q, constant(1));
+        own = beutlerEnergy(ending, q, less, own);
+        slope = beutlerSlope(q, less, squared);
       }
       gx = fma(slope, dx, gx);
       gy = fma(slope, dy, gy);
@@ -312,8 +321,10 @@ function leaptSaturating3(x: usize, gradient: usize, v: usize, N: i32): void {
  * target and 1/R² of PairPathLevels.saturation, 0 for none; `factor` is that of the half kick.
  */
 export function setKickedLevel(parameters: usize, target: f32, inverse: f32, clip: f32, factor: f32): void {
+  const s = load<f32>(parameters, 4);
   setConstant(0, load<f32>(parameters, 8));
-  setConstant(1, load<f32>(parameters, 4));
+  setConstant(1, s);
+  setConstant(2, s * s);
   setConstant(6, 1);
   setKick(load<f32>(parameters), load<f32>(parameters, 12), target, inverse, clip, factor);
 }

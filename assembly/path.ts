@@ -2,12 +2,12 @@
 // flow, then an underdamped (OABA) or an adjusted (HMC) transition, with what W + U gains in float64
 // (docs/method.md section 4). The float64 oracle is src/backends/reference/path.ts.
 import { accumulate, fma, fnma, LANES } from "./simd";
-import { normals } from "./threefry";
+import { normals, thriftyNormals } from "./threefry";
 import {
   countersPerLevel, hmcFrom, hmcGradient, hmcScratch, hmcTransition, RESULTS,
 } from "./hmc";
 import {
-  centre, clippedEnergy, clipForce, levelEnergy, Levels, rowOf,
+  centre, clipAndMean, clippedEnergy, GRADIENT_MEAN, levelEnergy, Levels, rowOf,
 } from "./level_energy";
 import { kickedLennardJones, setKickedLevel } from "./pair_energies";
 import { KICK_MEAN, kickProducts, kickSquares } from "./pair_kick";
@@ -76,7 +76,7 @@ function move(
   }
   const noise = job.scratch + (<usize>(N * n) << 4);
   const counter = <u32>level * countersPerLevel(N * n);
-  normals(noise, N, job.key0, job.key1, sampleOf(job, block), counter);
+  thriftyNormals(noise, N - 1, job.key0, job.key1, sampleOf(job, block), counter);
   const axis = level / job.refreshInterval % n;
   if (n == 3) {
     if (axis == 0) moveAlong(3, 0, x, v, noise, row, mean, before, after, N);
@@ -181,7 +181,7 @@ function adjusted(job: PathJob, levels: Levels, level: i32, block: i32, x: usize
   const size = levels.particles * levels.dimension;
   const dt = f32x4.splat(load<f32>(rowOf(levels, level), 16));
   hmcTransition(
-    levels, level, x, dt, 0, job.leapfrogs, job.key0, job.key1, sampleOf(job, block),
+    levels, level, x, dt, true, 0, job.leapfrogs, job.key0, job.key1, sampleOf(job, block),
     <u32>level * countersPerLevel(size), job.scratch,
   );
   v128.store(job.acceptance + (<usize>block << 4), v128.load(RESULTS, 32));
@@ -279,8 +279,7 @@ export function pathMove(
   for (let block = 0; block < job.blocks; block++) {
     const energies = job.energies + (<usize>block << 4);
     const before = levelEnergy(levels, level, x, known);
-    clipForce(known, N, n, clip);
-    if (!job.leapfrogs) addHalfKick(v, known, size, 0.5 * dt);
+    if (!job.leapfrogs) addHalfKick(v, known, clip, 0.5 * dt, job.scratch, N, n);
     let energy = before;
     for (let move = 0; move < transitions; move++) {
       hmcFrom(
@@ -292,24 +291,40 @@ export function pathMove(
     v128.store(energies, energy);
     accumulate(job.accumulated + (<usize>block << 5), f32x4.sub(energy, before));
     if (!job.leapfrogs) {
-      v128.store(job.gains + (<usize>block << 4), addHalfKick(v, known, size, -0.5 * dt));
+      const lost = addHalfKick(v, known, clip, -0.5 * dt, job.scratch, N, n);
+      v128.store(job.gains + (<usize>block << 4), lost);
       v += size;
     }
     x += size;
   }
 }
 
-/** v ← v + d, d = factor·∂U/∂x; returns −Σ d·(v + ½ d) of the v before, the kinetic energy lost. */
+/**
+ * v ← v + d, d = factor·∂U/∂x clipped; returns −Σ d·(v + ½ d) of the v before, the kinetic energy lost.
+ * `gradient`, not clipped, stays. scratch: N·n f32x4.
+ */
+function addHalfKick(
+  v: usize, gradient: usize, clip: f32, factor: f32, scratch: usize, N: i32, n: i32,
+): v128 {
+  clipAndMean(gradient, scratch, N, n, clip);
+  if (clip != 0) gradient = scratch;
+  return n == 3 ? halfKick(3, v, gradient, factor, N) : halfKick(2, v, gradient, factor, N);
+}
+
 // @ts-ignore: decorator
-@inline function addHalfKick(v: usize, gradient: usize, size: usize, factor: f32): v128 {
+@inline function halfKick(n: i32, v: usize, force: usize, factor: f32, N: i32): v128 {
+  const stride = <usize>n << 4;
   const half = f32x4.splat(0.5);
   const by = f32x4.splat(factor);
+  const less = f32x4.splat(-factor);
   let lost = f32x4.splat(0);
-  for (let a: usize = 0; a < size; a += 16) {
-    const d = f32x4.mul(by, v128.load(gradient + a));
-    const p = v128.load(v + a);
-    lost = fnma(d, fma(half, d, p), lost);
-    v128.store(v + a, f32x4.add(p, d));
+  for (const end = v + <usize>N * stride; v < end; v += stride, force += stride) {
+    for (let a: usize = 0; a < stride; a += 16) {
+      const d = fma(by, v128.load(force + a), f32x4.mul(less, v128.load(GRADIENT_MEAN + a)));
+      const p = v128.load(v + a);
+      lost = fnma(d, fma(half, d, p), lost);
+      v128.store(v + a, f32x4.add(p, d));
+    }
   }
   return lost;
 }

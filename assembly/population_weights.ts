@@ -55,7 +55,8 @@ export function populationWeights(
   accumulated: usize, energies: usize, logWeights: usize, weights: usize, count: i32, out: usize,
 ): void {
   const infinity = f64x2.splat(Infinity);
-  let largest = f64x2.splat(-Infinity);
+  const none = f64x2.splat(-Infinity);
+  let largest = none;
   const size = <usize>count << 3;
   for (let s: usize = 0; s < size; s += 16) {
     const energy = f64x2.promote_low_f32x4(v128.load64_zero(energies + (s >> 1)));
@@ -63,8 +64,8 @@ export function populationWeights(
     // What the level added waits where the weights will be.
     v128.store(weights + s, f64x2.sub(after, v128.load(logWeights + s)));
     v128.store(logWeights + s, after);
-    const greater = v128.and(f64x2.gt(after, largest), f64x2.lt(after, infinity));
-    largest = v128.bitselect(after, largest, greater);
+    const weighs = v128.bitselect(after, none, f64x2.lt(after, infinity));
+    largest = f64x2.pmax(largest, weighs);
   }
   const max = Math.max(f64x2.extract_lane(largest, 0), f64x2.extract_lane(largest, 1));
   const top = f64x2.splat(max);

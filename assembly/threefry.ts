@@ -7,8 +7,8 @@ import { fma } from "./simd";
 // Byte orders of the rotations of 32-bit lanes by 16 and by 24 bits.
 const ROTATE_16 = memory.data<u8>([2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13], 16);
 const ROTATE_24 = memory.data<u8>([1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12], 16);
-// The last four blocks, where not all of them are wanted.
-const TAIL = memory.data(4 * 32, 16);
+// Four blocks that are not wanted, or not all of them, where the normals go.
+const BLOCKS = memory.data(4 * 32, 16);
 
 // @ts-ignore: decorator
 @inline function rotate(x: v128, r: i32): v128 {
@@ -171,9 +171,11 @@ const NORMAL = memory.data<f32>([
   -0.00022548256674781442, 0.0112075824290514, -0.21808888018131256, 0.7071067690849304,
 ], 16);
 // 0 bits of √½, 1 mantissa mask, 2 bits of one, 3 sign, 4 one quarter of a turn, 5 bits of 2 with the
-// lowest bit set, 6 mantissa but for its lowest bit.
+// lowest bit set, 6 mantissa but for its lowest bit, 7 half of the lowest of 16 upper bits, 8 those, 9 the
+// lowest eight.
 const BITS = memory.data<u32>([
   0x3f3504f3, 0x007fffff, 0x3f800000, 0x80000000, 0x40000000, 0x40000001, 0x007ffffe,
+  0x8000, 0xffff0000, 0xff,
 ], 16);
 
 // @ts-ignore: decorator
@@ -213,11 +215,10 @@ const BITS = memory.data<u32>([
   return f32x4.sub(y, normal(14));
 }
 
-/** Two normals of the words at `at` and `at` + 16, which they replace. */
+/** Two normals of two words to `at` and `at` + 16. */
 // @ts-ignore: decorator
-@inline function boxMuller(at: usize): void {
-  const word = v128.load(at, 16);
-  const rho = radius(v128.load(at));
+@inline function boxMuller(at: usize, word0: v128, word: v128): void {
+  const rho = radius(word0);
   const x = inQuadrant(word);
   const x2 = f32x4.mul(x, x);
   let s = fma(normal(15), x2, normal(16));
@@ -235,6 +236,10 @@ const BITS = memory.data<u32>([
   v128.store(at, f32x4.add(v128.xor(s, left), v128.xor(c, lower)), 16);
 }
 
+/** The same of the words at `at` and `at` + 16, which they replace. */
+// @ts-ignore: decorator
+@inline function boxMullerOf(at: usize): void { boxMuller(at, v128.load(at), v128.load(at, 16)); }
+
 /**
  * `count` f32x4 of standard normals (Box-Muller): number 2p is ρ cos 2πu₁ and 2p + 1 ρ sin 2πu₁ of
  * counter (sample, first + p), ρ = √(−2 log u₀). `sample`: i32x4, one sample number per lane.
@@ -247,18 +252,49 @@ export function normals(
   for (; done + 8 <= count; done += 8) {
     someBlocks(4, sample, first, key0, key1, out);
     first += 4;
-    for (const end = out + 128; out < end; out += 32) boxMuller(out);
+    for (const end = out + 128; out < end; out += 32) boxMullerOf(out);
   }
   if (done == count) return;
   const rest = count - done;
-  if (rest > 6) someBlocks(4, sample, first, key0, key1, TAIL);
-  else if (rest > 4) someBlocks(3, sample, first, key0, key1, TAIL);
-  else if (rest > 2) someBlocks(2, sample, first, key0, key1, TAIL);
-  else someBlocks(1, sample, first, key0, key1, TAIL);
-  for (let p = 0; p < rest; p += 2) boxMuller(TAIL + (<usize>p << 4));
+  if (rest > 6) someBlocks(4, sample, first, key0, key1, BLOCKS);
+  else if (rest > 4) someBlocks(3, sample, first, key0, key1, BLOCKS);
+  else if (rest > 2) someBlocks(2, sample, first, key0, key1, BLOCKS);
+  else someBlocks(1, sample, first, key0, key1, BLOCKS);
+  for (let p = 0; p < rest; p += 2) boxMullerOf(BLOCKS + (<usize>p << 4));
   for (let a: usize = 0, end = <usize>rest << 4; a < end; a += 16) {
-    v128.store(out + a, v128.load(TAIL + a));
+    v128.store(out + a, v128.load(BLOCKS + a));
   }
+}
+
+/**
+ * `count` f32x4 of standard normals, the thriftyNormals of src/math/random.ts: six of every two counters.
+ * `out` has room for a multiple of six.
+ */
+export function thriftyNormals(
+  out: usize, count: i32, key0: u32, key1: u32, sample: v128, first: u32,
+): void {
+  setKey(key0, key1);
+  for (; count > 6; count -= 12, first += 4, out += 192) {
+    someBlocks(4, sample, first, key0, key1, BLOCKS);
+    sixNormals(out, BLOCKS);
+    sixNormals(out + 96, BLOCKS + 64);
+  }
+  if (count <= 0) return;
+  someBlocks(2, sample, first, key0, key1, BLOCKS);
+  sixNormals(out, BLOCKS);
+}
+
+/** Six normals of the four words at `from`. */
+// @ts-ignore: decorator
+@inline function sixNormals(out: usize, from: usize): void {
+  const a = v128.load(from);
+  const b = v128.load(from, 16);
+  const d = v128.load(from, 48);
+  const half = bits(7);
+  boxMuller(out, a, v128.or(v128.and(d, bits(8)), half));
+  boxMuller(out + 32, b, v128.or(i32x4.shl(d, 16), half));
+  const lowest = v128.or(i32x4.shl(a, 24), i32x4.shl(v128.and(b, bits(9)), 16));
+  boxMuller(out + 64, v128.load(from, 32), v128.or(lowest, half));
 }
 
 /** `normals` for the host; see wordsAt. */
@@ -266,4 +302,11 @@ export function normalsAt(
   out: usize, count: i32, key0: u32, key1: u32, samples: usize, first: u32,
 ): void {
   normals(out, count, key0, key1, v128.load(samples), first);
+}
+
+/** `thriftyNormals` for the host; see wordsAt. */
+export function thriftyNormalsAt(
+  out: usize, count: i32, key0: u32, key1: u32, samples: usize, first: u32,
+): void {
+  thriftyNormals(out, count, key0, key1, v128.load(samples), first);
 }

@@ -1,6 +1,7 @@
 // Parts of an underdamped (OABA) transition of one block of four systems: kick, refreshment, drift. The
 // kick of pair paths is in pair_kick.ts. The float64 oracle is src/backends/reference/path.ts.
 import { fma } from "./simd";
+import { lastOfCentred } from "./hmc";
 import { GRADIENT_MEAN } from "./level_energy";
 import { setCentre } from "./pair_energies";
 
@@ -54,7 +55,8 @@ export function kick(v: usize, gradient: usize, N: i32, n: i32, factor: f32): v1
 }
 
 /**
- * v ← v − mean; then along `axis` (−1: none) v ← ηv + √(1 − η²) ξ, ξ the N f32x4 at `noise`, centred here.
+ * v ← v − mean; then along `axis` (−1: none) v ← ηv + √(1 − η²) ξ, ξ of the N − 1 f32x4 at `noise`, before
+ * room for one more, centred here (LevelNoise.centred in src/backends/reference/hmc.ts).
  * x moves for the time `before` with the velocities before that and for `after` with those after. Sets the
  * centre of mass for an energy at x; the mean becomes zero. n and axis are literals.
  */
@@ -73,8 +75,11 @@ export function kick(v: usize, gradient: usize, N: i32, n: i32, factor: f32): v1
   let shift = zero;
   if (axis >= 0) {
     let sum = zero;
-    for (let i = noise, end = noise + (<usize>N << 4); i < end; i += 16) sum = f32x4.add(sum, v128.load(i));
-    shift = f32x4.mul(f32x4.splat(-load<f32>(row, 24) / <f32>N), sum);
+    const end = noise + (<usize>(N - 1) << 4);
+    for (let i = noise; i < end; i += 16) sum = f32x4.add(sum, v128.load(i));
+    const last = f32x4.mul(f32x4.splat(lastOfCentred(N)), sum);
+    v128.store(end, last);
+    shift = f32x4.mul(f32x4.splat(-load<f32>(row, 24) / <f32>N), f32x4.add(sum, last));
   }
   const meanX = v128.load(mean);
   const meanY = v128.load(mean, 16);

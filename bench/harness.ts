@@ -25,8 +25,8 @@ export interface Comparison {
 export interface WorkOptions {
   /** What is counted, e.g. "M pairs/s". */
   readonly unit: string;
-  /** How many units one call of a job does, e.g. 1e-6 of its pairs for "M pairs/s". */
-  readonly work: number;
+  /** How many units one call of a job does, e.g. 1e-6 of its pairs for "M pairs/s"; of each where they differ. */
+  readonly work: number | Record<string, number>;
 }
 
 /** Prints lines and comparisons and keeps them for --json. Calling it prints one line. */
@@ -87,7 +87,7 @@ export function compare(
   const spread: Record<string, readonly [number, number]> = {};
   names.forEach((name, k) => {
     const middle = median(samples[k]);
-    rates[name] = (1000 * work) / middle;
+    rates[name] = (1000 * (typeof work === "number" ? work : work[name])) / middle;
     spread[name] = [Math.min(...samples[k]) / middle, Math.max(...samples[k]) / middle];
     if (k > 0) ratios[name] = rates[names[0]] / rates[name];
   });

@@ -61,7 +61,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let counter = t * COUNTERS_PER_LEVEL;
     let swing = 2.0 * level_uniforms(job.key, sample, counter).y - 1.0;
     let dt = step_size * fma(job.jitter, swing, 1.0);
-    let moved = hmc_transition(0, dt, job.leapfrogs, job.key, sample, counter, lid);
+    draw_velocities(MOMENTUM, job.key, sample, counter, lid);
+    let moved = hmc_transition(0, dt, job.leapfrogs, true, job.key, sample, counter, lid);
     if (t < job.warmup) {
       let gain = exp_f(-0.6 * log_f(f32(t + 1u)));
       let log_step = fma(moved.acceptance - job.acceptance, gain, log_f(step_size));

@@ -136,20 +136,28 @@ fn refresh(level: u32, sample: u32, lid: u32) {
   let rest = vec2<f32>(path[row + 6u], path[row + 10u]);
   if (rest.x != 0.0) {
     let counter = level * COUNTERS_PER_LEVEL;
-    for (var p = lid; 2u * p < N; p += W) {
-      let z = fine_normal_pair(job.key, vec2<u32>(sample, counter + p));
-      for (var k = 0u; k < 2u && 2u * p + k < N; k++) {
+    for (var p = lid; 2u * p < N - 1u; p += W) {
+      let z = fine_normals_of_words(thrifty_words(job.key, sample, counter, p));
+      for (var k = 0u; k < 2u && 2u * p + k < N - 1u; k++) {
         work[NOISE + 2u * p + k] = z[k];
         work[NOISE_LOW + 2u * p + k] = z[k + 2u];
       }
     }
     sync();
-    var sum = 0.0;
-    for (var i = lid; i < N; i += W) {
-      sum += work[NOISE + i];
+    // The last particle's: LevelNoise.centred in src/backends/reference/hmc.ts.
+    if (lid == 0u) {
+      var sum = vec2<f32>();
+      for (var i = 0u; i < rolled(N - 1u); i++) {
+        let next = two_sum(sum.x, work[NOISE + i]);
+        sum = vec2<f32>(next.x, sum.y + (next.y + work[NOISE_LOW + i]));
+      }
+      let last = times(vec2<f32>(LAST_OF_CENTRED, LAST_OF_CENTRED_LOW), sum);
+      work[NOISE + N - 1u] = last.x;
+      work[NOISE_LOW + N - 1u] = last.y;
     }
+    sync();
     // Its rounding moves the centre of mass, which changes nothing.
-    let mean = group_sum(sum, lid) / f32(N);
+    let mean = INVERSE_ROOT_N * work[NOISE + N - 1u];
     let axis = level / job.refresh_interval % DIM;
     for (var i = lid; i < N; i += W) {
       let at = VELOCITY + i * DIM + axis;
@@ -179,8 +187,9 @@ fn move_at(level: u32, place: u32, sample: u32, lid: u32) {
   var gain = 0.0;
   for (var m = job.move_begin; m < job.move_end; m++) {
     let counter = (level * job.moves + m) * COUNTERS_PER_LEVEL;
+    draw_thrifty_velocities(MOMENTUM, job.move_key, sample, counter, lid);
     let moved = hmc_transition(
-      i32(level), job.move_step * dt, job.move_leapfrogs, job.move_key, sample, counter, lid,
+      i32(level), job.move_step * dt, job.move_leapfrogs, false, job.move_key, sample, counter, lid,
     );
     gain += moved.after - moved.before;
   }
@@ -234,7 +243,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     if (ADJUSTED) {
       let counter = level * COUNTERS_PER_LEVEL;
-      let moved = hmc_transition(i32(level), dt, job.leapfrogs, job.key, sample, counter, lid);
+      draw_thrifty_velocities(MOMENTUM, job.key, sample, counter, lid);
+      let moved = hmc_transition(i32(level), dt, job.leapfrogs, true, job.key, sample, counter, lid);
       gain += select(-1.0, 1.0, FORWARD) * (moved.after - moved.before);
       write_result(1u, level, moved.acceptance, place, lid);
       write_result(2u, level, moved.after, place, lid);

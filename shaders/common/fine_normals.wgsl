@@ -57,7 +57,11 @@ fn fine_cos_sin_turns(u: f32) -> vec4<f32> {
 
 /** The normals of normal_pair: high parts, low parts. */
 fn fine_normal_pair(key: vec2<u32>, counter: vec2<u32>) -> vec4<f32> {
-  let words = threefry2x32(key, counter);
+  return fine_normals_of_words(threefry2x32(key, counter));
+}
+
+/** Those of normals_of_words. */
+fn fine_normals_of_words(words: vec2<u32>) -> vec4<f32> {
   let square = -2.0 * fine_log_uniform(words.x);
   let root = sqrt(square.x);
   let again = two_product(root, root);

@@ -41,6 +41,27 @@ fn draw_velocities(out: u32, key: vec2<u32>, sample: u32, counter: u32, lid: u32
   project(out, DIM, lid);
 }
 
+/** The same of fewer random numbers: LevelNoise.centred in src/backends/reference/hmc.ts. */
+fn draw_thrifty_velocities(out: u32, key: vec2<u32>, sample: u32, counter: u32, lid: u32) {
+  let last = (N - 1u) * DIM;
+  for (var p = lid; 2u * p < last; p += W) {
+    let z = normals_of_words(thrifty_words(key, sample, counter, p));
+    work[out + 2u * p] = z.x;
+    if (2u * p + 1u < last) {
+      work[out + 2u * p + 1u] = z.y;
+    }
+  }
+  sync();
+  if (lid < DIM) {
+    var sum = 0.0;
+    for (var i = 0u; i < rolled(N - 1u); i++) {
+      sum += work[out + i * DIM + lid];
+    }
+    work[out + last + lid] = sum / (sqrt(f32(N)) - 1.0);
+  }
+  project(out, DIM, lid);
+}
+
 /** Σ ½ v², returned to all threads. */
 fn kinetic_energy(lid: u32) -> f32 {
   var sum = 0.0;
@@ -51,11 +72,13 @@ fn kinetic_energy(lid: u32) -> f32 {
   return 0.5 * group_sum(sum, lid);
 }
 
-/** `leapfrogs` steps of dt for exp(−U_k) from X with fresh velocities; X moves where it is accepted. */
+/**
+ * `leapfrogs` steps of dt for exp(−U_k) from X and the velocities drawn to MOMENTUM; X moves where it is
+ * accepted. `clipped`, a literal: whether by the level's clipped force.
+ */
 fn hmc_transition(
-  level: i32, dt: f32, leapfrogs: u32, key: vec2<u32>, sample: u32, counter: u32, lid: u32,
+  level: i32, dt: f32, leapfrogs: u32, clipped: bool, key: vec2<u32>, sample: u32, counter: u32, lid: u32,
 ) -> Transition {
-  draw_velocities(MOMENTUM, key, sample, counter, lid);
   for (var q = lid; q < SIZE; q += W) {
     work[PROPOSAL + q] = work[X + q];
   }
@@ -66,7 +89,9 @@ fn hmc_transition(
   for (var step = 0u; step <= leapfrogs; step++) {
     after = level_energy(level, PROPOSAL, KICK, lid);
     before = select(before, after, step == 0u);
-    clip_level(level, KICK, lid);
+    if (clipped) {
+      clip_level(level, KICK, lid);
+    }
     // A half kick ends a step, another one begins the next.
     let kicks = select(1.0, 0.5, step == 0u || step == leapfrogs);
     for (var q = lid; q < SIZE; q += W) {

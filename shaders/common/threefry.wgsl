@@ -43,9 +43,28 @@ fn normal_radius(word: u32) -> f32 {
   return sqrt(-2.0 * log_of_parts(f, e));
 }
 
+/** The words of number `pair` of thriftyNormals (src/math/random.ts), for radius and angle. */
+fn thrifty_words(key: vec2<u32>, sample: u32, first: u32, pair: u32) -> vec2<u32> {
+  let counter = first + 2u * (pair / 3u);
+  let ab = threefry2x32(key, vec2<u32>(sample, counter));
+  let cd = threefry2x32(key, vec2<u32>(sample, counter + 1u));
+  let place = pair % 3u;
+  if (place == 0u) {
+    return vec2<u32>(ab.x, (cd.y & 0xffff0000u) | 0x8000u);
+  }
+  if (place == 1u) {
+    return vec2<u32>(ab.y, (cd.y << 16u) | 0x8000u);
+  }
+  return vec2<u32>(cd.x, (ab.x << 24u) | ((ab.y & 0xffu) << 16u) | 0x8000u);
+}
+
 /** Two standard normals (Box-Muller) of one counter: ρ cos 2πu₁ and ρ sin 2πu₁. */
 fn normal_pair(key: vec2<u32>, counter: vec2<u32>) -> vec2<f32> {
-  let words = threefry2x32(key, counter);
+  return normals_of_words(threefry2x32(key, counter));
+}
+
+/** The same of two words. */
+fn normals_of_words(words: vec2<u32>) -> vec2<f32> {
   // The signed upper 24 bits are the angle in turns, less one turn above ½: the same angle.
   let turns = (f32(bitcast<i32>(words.y) >> 8u) + 0.5) * 5.9604644775390625e-8;
   return normal_radius(words.x) * cos_sin_turns(turns);

@@ -117,8 +117,8 @@ export function lineage(
 
 function islandCost({ population, moves }: IslandJob, path: PathCost, resampled: number): PathCost {
   if (!moves) return path;
-  // One gradient more gives the kick at the moved positions.
-  const each = moves.transitions * (moves.leapfrogs + 1) + 1;
+  // One where the sample stands; a transition's last is that of the next, or of the kick still to come.
+  const each = moves.transitions * moves.leapfrogs + 1;
   return { ...path, gradients: path.gradients + resampled * population * each };
 }
 

@@ -2,7 +2,7 @@
  * Hamiltonian Monte Carlo in float64: one transition, and independent chains on the target. The oracle
  * of assembly/hmc.ts.
  */
-import { normals, streamKey, threefry2x32, uniformOfWord } from "../../math/random.ts";
+import { normals, streamKey, thriftyNormals, threefry2x32, uniformOfWord } from "../../math/random.ts";
 import { Stream } from "../../math/random.ts";
 import type { System } from "../../systems/system.ts";
 import type { ChainPopulation, PopulationOptions } from "../population.ts";
@@ -70,6 +70,23 @@ export class LevelNoise {
   normals(out: Float64Array, sample: number, level: number): void {
     normals(out, this.#key, sample, level * this.#perLevel);
     projectGauge(out, this.#particles, "centre_of_mass");
+  }
+
+  /**
+   * out.length/N columns of N normals without a mean, of N − 1 thrifty ones each, z: z_N = Σ z/(√N − 1), then
+   * the mean is taken off (a Householder reflection, so that they are N(0, 1 − 11ᵀ/N)).
+   */
+  centred(out: Float64Array, sample: number, level: number): void {
+    const N = this.#particles;
+    const n = out.length / N;
+    const drawn = out.subarray(0, out.length - n);
+    thriftyNormals(drawn, this.#key, sample, level * this.#perLevel);
+    for (let axis = 0; axis < n; axis++) {
+      let sum = 0;
+      for (let a = axis; a < drawn.length; a += n) sum += drawn[a];
+      out[drawn.length + axis] = sum / (Math.sqrt(N) - 1);
+    }
+    projectGauge(out, N, "centre_of_mass");
   }
 
   /** The two uniforms of a level. */

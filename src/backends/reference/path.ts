@@ -149,7 +149,7 @@ class ReferencePopulation implements Population {
     const axis = Math.floor(level / (path.refreshInterval ?? 1)) % n;
     const rest = Math.sqrt(1 - eta * eta);
     const noise = new Float64Array(N);
-    this.#noise.normals(noise, this.#first + s, level);
+    this.#noise.centred(noise, this.#first + s, level);
     for (let i = 0; i < N; i++) {
       const a = i * n + axis;
       v[a] = eta * v[a] + rest * noise[i];
@@ -160,7 +160,7 @@ class ReferencePopulation implements Population {
   #adjusted(s: number, level: number, direction: 1 | -1): number {
     const { path, system } = this.#problem;
     const v = this.#v[s];
-    this.#noise.normals(v, this.#first + s, level);
+    this.#noise.centred(v, this.#first + s, level);
     const { before, after, acceptance } = hmcTransition(
       (y, gradient) => this.#energy(level, y, gradient),
       this.#x[s],
@@ -198,7 +198,7 @@ class ReferencePopulation implements Population {
       for (let move = 0; move < transitions; move++) {
         const v = new Float64Array(x.length);
         const number = level * transitions + move;
-        this.#moveNoise.normals(v, sample, number);
+        this.#moveNoise.centred(v, sample, number);
         const { before, after } = hmcTransition(
           (y, gradient) => this.#energy(level, y, gradient),
           x,
@@ -207,7 +207,7 @@ class ReferencePopulation implements Population {
           leapfrogs,
           this.#moveNoise.uniforms(sample, number)[0],
           system.particles,
-          path.clip[level],
+          0,
         );
         this.#accumulated[s] += after - before;
         this.#energies[s] = after;

@@ -198,10 +198,13 @@ export function problemConstants(
     MOVES: path?.moves ?? false,
     FLOW: Boolean(flow),
   };
+  const lastOfCentred = 1 / (Math.sqrt(N) - 1);
   const floats: Record<string, number> = {
     INVERSE_WIDTH: drift ? 1 / drift.width : 0,
     INVERSE_LENGTH: 1 / shape.lengthScale,
     INVERSE_ROOT_N: 1 / Math.sqrt(N),
+    LAST_OF_CENTRED: lastOfCentred,
+    LAST_OF_CENTRED_LOW: lastOfCentred - Math.fround(lastOfCentred),
     FLOW_WIDTH: flow?.width ?? 1,
     FLOW_INVERSE_WIDTH: 1 / (flow?.width ?? 1),
     // Of a cluster's own levels under Julep's kernels; a path brings them with its levels.

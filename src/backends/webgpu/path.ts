@@ -94,7 +94,7 @@ function turnsOfLevel(problem: GpuPathProblem, W: number, evaluations: number): 
   const flow = path.flow ? (N + 1) * (2 + times(N / 2) * (n + 24)) : 0;
   const sums = 8 * (8 + W / 8);
   return 1.4 *
-    (evaluations * (turnsOfEnergy(problem, W) + 2 * times(N * n) + N) + flow + sums + 2 * N + 60);
+    (evaluations * (turnsOfEnergy(problem, W) + 2 * times(N * n) + N) + flow + sums + 4 * N + 60);
 }
 
 /**
