@@ -1,7 +1,7 @@
 /** assembly/threefry.ts against src/math/random.ts: words bit for bit, normals to rounding. */
 import assert from "node:assert/strict";
 import type { KernelInstance } from "../../src/backends/wasm/module.ts";
-import { normals, Stream, streamKey, threefry2x32 } from "../../src/math/random.ts";
+import { normals, Stream, streamKey, threefry2x32, thriftyNormals } from "../../src/math/random.ts";
 import { tolerances } from "./tolerances.ts";
 import { eachGpu } from "./gpu.ts";
 import { eachVariant } from "./variants.ts";
@@ -9,7 +9,7 @@ import { eachVariant } from "./variants.ts";
 /** `kernel` wrote `vectors` f32x4 or i32x4, read back as 32-bit words; one more is a canary. */
 function call(
   { exports, memory }: KernelInstance,
-  kernel: "wordsAt" | "normalsAt",
+  kernel: "wordsAt" | "normalsAt" | "thriftyNormalsAt",
   count: number,
   vectors: number,
   key: readonly [number, number],
@@ -83,6 +83,25 @@ eachVariant("normals agree with the float64 reference, odd counts included", (ke
     samples.forEach((sample, lane) => {
       const exact = new Float64Array(count);
       normals(exact, key, sample, 11);
+      exact.forEach((z, k) => {
+        const error = Math.abs(got[4 * k + lane] - z);
+        assert.ok(error <= tolerances.threefryNormals.value, `number ${k}: error ${error}`);
+      });
+    });
+  }
+});
+
+eachVariant("thrifty normals agree with the float64 reference, any count", (kernels) => {
+  const samples = [3, 1, 2 ** 31, 70];
+  for (const count of [1, 2, 6, 7, 12, 13, 36, 162, 20_000]) {
+    const key = streamKey(count, Stream.test);
+    const room = 6 * Math.ceil(count / 6);
+    const got = new Float32Array(
+      call(kernels, "thriftyNormalsAt", count, room, key, samples, 2 ** 32 - 5).slice().buffer,
+    );
+    samples.forEach((sample, lane) => {
+      const exact = new Float64Array(count);
+      thriftyNormals(exact, key, sample, 2 ** 32 - 5);
       exact.forEach((z, k) => {
         const error = Math.abs(got[4 * k + lane] - z);
         assert.ok(error <= tolerances.threefryNormals.value, `number ${k}: error ${error}`);

@@ -48,6 +48,14 @@ export interface KernelExports {
     samples: number,
     first: number,
   ): void;
+  thriftyNormalsAt(
+    out: number,
+    count: number,
+    key0: number,
+    key1: number,
+    samples: number,
+    first: number,
+  ): void;
 
   // matrix_exponential.ts
   exponentialScratchBytes(dimension: number, channels: number): number;
