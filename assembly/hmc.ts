@@ -293,7 +293,7 @@ export function hmcFrom(
 
 /**
  * Transition number `step` of `blocks` blocks of chains on level `level`. stepSizes and acceptance:
- * `blocks` f32x4.
+ * `blocks` f32x4. Chains keep the normals that their published states were drawn with.
  */
 export function hmcChains(
   address: usize, level: i32, blocks: i32, first: u32, x: usize, stepSizes: usize, jitter: f32,

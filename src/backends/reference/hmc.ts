@@ -2,8 +2,14 @@
  * Hamiltonian Monte Carlo in float64: one transition, and independent chains on the target. The oracle
  * of assembly/hmc.ts.
  */
-import { normals, streamKey, thriftyNormals, threefry2x32, uniformOfWord } from "../../math/random.ts";
-import { Stream } from "../../math/random.ts";
+import {
+  normals,
+  Stream,
+  streamKey,
+  threefry2x32,
+  thriftyNormals,
+  uniformOfWord,
+} from "../../math/random.ts";
 import type { System } from "../../systems/system.ts";
 import type { ChainPopulation, PopulationOptions } from "../population.ts";
 import { clipForce } from "./level_energy.ts";
