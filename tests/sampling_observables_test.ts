@@ -11,6 +11,7 @@ import {
   pairDistances,
   squaredWasserstein2,
   weightedHistogram,
+  wholeEnergyW2,
 } from "../src/sampling/observables.ts";
 import { relabel } from "../src/sampling/draw.ts";
 import { resampledPositions, systematicResample } from "../src/sampling/resample.ts";
@@ -175,6 +176,13 @@ Deno.test("energy-W2 has the square root, distance-W2 is squared, both state n a
   // Weights carry N(0, 1) to N(2, 1): W = 2u − 2. ESS e^{−4} = 2 %, 700 of 40,000.
   const weighted = energyW2(energies, energies.map((u) => 2 * u - 2), reference, { n: 2000 });
   close(weighted.value, 0, 0.3);
+
+  // All at once: 40,000 and 700 in effect, whose mean and width have errors of 4 and 3 %.
+  const whole = wholeEnergyW2(energies, energies.map((u) => 2 * u - 2), reference);
+  assert.ok(whole.value < 0.15, `${whole.value}`);
+  assert.ok(whole.halves! > 0 && whole.halves! < 0.05);
+  close(wholeEnergyW2(energies, null, reference).value, 2, 0.03);
+  assert.equal(wholeEnergyW2(energies, null, reference.slice(0, 1)).halves, null);
 
   const pair = (r: number) => Float64Array.from({ length: 400 }, (_, i) => i % 4 === 2 ? r : 0);
   const distance = distanceW2(pair(1), null, pair(1.5), { particles: 2, dimension: 2 });

@@ -113,6 +113,11 @@ function rows(input: ReportInput): Row[] {
       cell: (f) => w2(f.energyW2, f.energyW2NoiseFloor, 3),
     },
     {
+      label: "",
+      note: "all samples, the whole reference",
+      cell: (f) => w2(f.energyW2Whole, f.energyW2OfHalves, 3),
+    },
+    {
       label: "Distance W2",
       note: `squared${setSize(figures?.distanceW2Samples)}`,
       cell: (f) => w2(f.distanceW2, f.distanceW2NoiseFloor, 4),

@@ -94,6 +94,8 @@ export interface Figures {
   readonly energyW2?: number;
   readonly energyW2Samples?: number;
   readonly energyW2NoiseFloor?: number | null;
+  readonly energyW2Whole?: number;
+  readonly energyW2OfHalves?: number | null;
   /** Squared, likewise. */
   readonly distanceW2?: number;
   readonly distanceW2Samples?: number;

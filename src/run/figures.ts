@@ -15,6 +15,7 @@ import {
   meanDistances,
   meanEnergy,
   meanPairDistance,
+  wholeEnergyW2,
 } from "../sampling/observables.ts";
 import type { WeightedSamples } from "../sampling/draw.ts";
 import {
@@ -200,6 +201,10 @@ export interface ReferenceFigures {
   energyW2Samples: number;
   /** What two samples of the target of this size differ by; null where it was not measured. */
   energyW2NoiseFloor: number | null;
+  /** The same of all weighted samples and the whole reference. */
+  energyW2Whole: number;
+  /** The same of the reference's halves, every other sample and the rest. */
+  energyW2OfHalves: number | null;
   /** Squared Wasserstein-2 of all pair distances. */
   distanceW2: number;
   /** How many of each distanceW2 was measured with. */
@@ -222,6 +227,7 @@ export function referenceFigures(
   const logZ = known?.exact ? known.logZ!.value : own;
   const ess = essFromReference(backward.logWeights, logZ);
   const energy = energyW2(drawn.energies, drawn.logWeights, backward.energies);
+  const whole = wholeEnergyW2(drawn.energies, drawn.logWeights, backward.energies);
   const distance = distanceW2(drawn.positions, drawn.logWeights, backward.positions, system);
   return {
     referenceSamples: backward.logWeights.length,
@@ -236,6 +242,8 @@ export function referenceFigures(
     energyW2: energy.value,
     energyW2Samples: energy.n,
     energyW2NoiseFloor: energy.noiseFloor,
+    energyW2Whole: whole.value,
+    energyW2OfHalves: whole.halves,
     distanceW2: distance.value,
     distanceW2Samples: distance.n,
     distanceW2NoiseFloor: distance.noiseFloor,
