@@ -23,15 +23,20 @@ const cluster = (particles: number): LennardJonesConfig => ({
   softCore: { kind: "beutler", alpha: 0.5 },
 });
 
-/** Where log Z of LJ-13 was least uncertain for its time (docs/method.md section 5). */
+/** Where log Z of LJ-13 was least uncertain for its time (docs/method.md section 4). */
 const moves = { transitions: 1, leapfrogs: 8, stepFactor: 1.2 };
 
-/** Particles, population and path: as many levels as the methods have by default. */
+/**
+ * Particles, population and path: as many levels as the methods have by default. The last two have the
+ * confinement that saturates, which the raw kernel has not.
+ */
 const shapes: [number, number, ClusterPathOptions][] = [
   [13, 1000, { kernel: "underdamped", levels: 100 }],
   [13, 400, { kernel: "adjusted", levels: 200, leapfrogs: 4 }],
   [55, 100, { kernel: "underdamped", levels: 400 }],
   [55, 40, { kernel: "adjusted", levels: 400, leapfrogs: 4 }],
+  [13, 1000, { kernel: "underdamped", levels: 100, variant: "two_sided" }],
+  [13, 400, { kernel: "adjusted", levels: 200, leapfrogs: 4, variant: "two_sided" }],
 ];
 
 export async function run(report: BenchReport): Promise<void> {
@@ -95,7 +100,9 @@ export async function run(report: BenchReport): Promise<void> {
       ? ` + ${moves.transitions} x ${moves.leapfrogs} leapfrogs after each resampling`
       : "";
     const { rates } = report.compare(
-      `N=${particles} ${options.kernel}, ${options.levels} levels${what}`,
+      `N=${particles} ${options.kernel}${
+        path.levels.kind === "pair_path" && path.levels.saturation ? ", saturating" : ""
+      }, ${options.levels} levels${what}`,
       jobs,
       { unit: "M gradients/s", work },
     );

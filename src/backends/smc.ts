@@ -117,7 +117,8 @@ export function lineage(
 
 function islandCost({ population, moves }: IslandJob, path: PathCost, resampled: number): PathCost {
   if (!moves) return path;
-  // One where the sample stands; a transition's last is that of the next, or of the kick still to come.
+  // One where the sample stands; a transition's last is that of the next, or of the kick still to come
+  // (WebAssembly keeps it; the reference and WGSL evaluate it again).
   const each = moves.transitions * moves.leapfrogs + 1;
   return { ...path, gradients: path.gradients + resampled * population * each };
 }

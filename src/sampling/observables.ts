@@ -155,6 +155,9 @@ export function energyW2(
  * Energy-W2, with the square root, of all weighted samples and the whole reference: what `energyW2` of 1,000
  * each finds on LJ-13 is half its own noise. `halves`: the same of every other reference sample and the rest,
  * more than a perfect sampler's where it has as many samples (null for fewer than two).
+ *
+ * @param energies (n), with log-weights (n), null: all equal
+ * @param reference (m), in the same unit as `energies`, which is that of the result
  */
 export function wholeEnergyW2(
   energies: Float64Array,

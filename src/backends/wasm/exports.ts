@@ -40,22 +40,8 @@ export interface KernelExports {
     samples: number,
     first: number,
   ): void;
-  normalsAt(
-    out: number,
-    count: number,
-    key0: number,
-    key1: number,
-    samples: number,
-    first: number,
-  ): void;
-  thriftyNormalsAt(
-    out: number,
-    count: number,
-    key0: number,
-    key1: number,
-    samples: number,
-    first: number,
-  ): void;
+  normalsAt: KernelExports["wordsAt"];
+  thriftyNormalsAt: KernelExports["wordsAt"];
 
   // matrix_exponential.ts
   exponentialScratchBytes(dimension: number, channels: number): number;
