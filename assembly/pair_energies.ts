@@ -78,17 +78,16 @@ function prepare(x: usize, gradient: usize, N: i32): void {
 
 // Beutler: q = 1/(r⁶ + core), u/ε = q (q − 2 s), u′/r = −12 ε (q − s)(q r²)²; s = 1 but on pair paths.
 // @ts-ignore: decorator
-@inline function beutlerQ(squared: v128): v128 {
-  const one = constant(6);
+@inline function beutlerQ(squared: v128, one: v128): v128 {
   return f32x4.div(one, fma(f32x4.mul(squared, squared), squared, constant(0)));
 }
-// Below s = q − constant(1), `less`. A kick sums (q − s)², which takes less than q (q − 2 s) and is as much
+// Below, `less` is q − s. A kick sums (q − s)², which takes less than q (q − 2 s) and is as much
 // more as its row has been given s² less; where every pair is far away, the other has more digits.
 // @ts-ignore: decorator
-@inline function beutlerEnergy(ending: i32, q: v128, less: v128, sum: v128): v128 {
+@inline function beutlerEnergy(ending: i32, q: v128, s: v128, less: v128, sum: v128): v128 {
   if (ending >= LEAP) return sum;
   if (ending != STORE) return fma(less, less, sum);
-  return fma(q, f32x4.sub(less, constant(1)), sum);
+  return fma(q, f32x4.sub(less, s), sum);
 }
 // @ts-ignore: decorator
 @inline function beutlerSlope(q: v128, less: v128, squared: v128): v128 {
@@ -126,16 +125,24 @@ function prepare(x: usize, gradient: usize, N: i32): void {
       own = f32x4.splat(<f32>(++partners) * load<f32>(CONSTANTS, 32));
     }
     if (kind == BEUTLER) {
-      // Two pairs a turn; one after the other, they need no more registers than there are.
+      // Two pairs at a time: the second's division runs beside the first's arithmetic, and no load of a
+      // position waits for a store.
       for (const last = end - stride; to < last; to += 2 * stride) {
-        const gj = to + distance;
         const dx0 = f32x4.sub(xi, v128.load(to));
         const dy0 = f32x4.sub(yi, v128.load(to, 16));
         const dz0 = f32x4.sub(zi, v128.load(to, 32));
         const squared0 = fma(dz0, dz0, fma(dy0, dy0, f32x4.mul(dx0, dx0)));
-        const q0 = beutlerQ(squared0);
-        const less0 = f32x4.sub(q0, constant(1));
-        own = beutlerEnergy(ending, q0, less0, own);
+        const one = constant(6);
+        const s = constant(1);
+        const q0 = beutlerQ(squared0, one);
+        const dx1 = f32x4.sub(xi, v128.load(to, 48));
+        const dy1 = f32x4.sub(yi, v128.load(to, 64));
+        const dz1 = f32x4.sub(zi, v128.load(to, 80));
+        const squared1 = fma(dz1, dz1, fma(dy1, dy1, f32x4.mul(dx1, dx1)));
+        const q1 = beutlerQ(squared1, one);
+        const gj = to + distance;
+        const less0 = f32x4.sub(q0, s);
+        own = beutlerEnergy(ending, q0, s, less0, own);
         const slope0 = beutlerSlope(q0, less0, squared0);
         gx = fma(slope0, dx0, gx);
         gy = fma(slope0, dy0, gy);
@@ -143,13 +150,8 @@ function prepare(x: usize, gradient: usize, N: i32): void {
         v128.store(gj, fnma(slope0, dx0, v128.load(gj)));
         v128.store(gj, fnma(slope0, dy0, v128.load(gj, 16)), 16);
         v128.store(gj, fnma(slope0, dz0, v128.load(gj, 32)), 32);
-        const dx1 = f32x4.sub(xi, v128.load(to, 48));
-        const dy1 = f32x4.sub(yi, v128.load(to, 64));
-        const dz1 = f32x4.sub(zi, v128.load(to, 80));
-        const squared1 = fma(dz1, dz1, fma(dy1, dy1, f32x4.mul(dx1, dx1)));
-        const q1 = beutlerQ(squared1);
-        const less1 = f32x4.sub(q1, constant(1));
-        own = beutlerEnergy(ending, q1, less1, own);
+        const less1 = f32x4.sub(q1, s);
+        own = beutlerEnergy(ending, q1, s, less1, own);
         const slope1 = beutlerSlope(q1, less1, squared1);
         gx = fma(slope1, dx1, gx);
         gy = fma(slope1, dy1, gy);
@@ -184,9 +186,10 @@ function prepare(x: usize, gradient: usize, N: i32): void {
           r,
         );
       } else {
-        const q = beutlerQ(squared);
-        const less = f32x4.sub(q, constant(1));
-        own = beutlerEnergy(ending, q, less, own);
+        const s = constant(1);
+        const q = beutlerQ(squared, constant(6));
+        const less = f32x4.sub(q, s);
+        own = beutlerEnergy(ending, q, s, less, own);
         slope = beutlerSlope(q, less, squared);
       }
       gx = fma(slope, dx, gx);
